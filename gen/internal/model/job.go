@@ -1,0 +1,163 @@
+package model
+
+import "time"
+
+// Job is one annotated function or method.
+//
+// Its Go signature is always
+//
+//	func(context.Context[, Args]) ([Result, ]error)
+//
+// so whether Args and Result are nil says everything about it.
+type Job struct {
+	Name string // stored name, "service/billing.SendInvoice" or "service/billing.Service.CloseMonth"
+	Stub string // identifier that stubs are built from: EnqueueSendInvoice, SendInvoiceHandle
+
+	Func     Name      // the function; for a method its Name is the method's name
+	Receiver *Receiver // nil for a function
+	Args     *Type     // named struct or nil
+	Result   *Type     // named struct or nil
+
+	ArgsSchema   Schema // zero when Args is nil
+	ResultSchema Schema // zero when Result is nil
+
+	Doc      []string // lines of the handler's doc comment without comment marks and directives; no trailing blank lines
+	Settings Settings
+	Pos      Pos // the function's name
+}
+
+// Receiver is the receiver of a method handler.
+type Receiver struct {
+	Type    Name
+	Pointer bool // the method is declared on *Type
+	Dep     *Dep // the field of worker.Deps that holds the instance
+}
+
+// GoName returns the handler as a Go reader would call it:
+// billing.SendInvoice or billing.Service.CloseMonth.
+func (j *Job) GoName() string {
+	if j.Receiver != nil {
+		return j.Receiver.Type.String() + "." + j.Func.Name
+	}
+	return j.Func.String()
+}
+
+// Schema is the shape of a value on the wire.
+type Schema struct {
+	// Fingerprint identifies the shape: 16 hexadecimal digits, the first 8
+	// bytes of SHA-256 over Lines joined with "\n". It depends on JSON names
+	// and wire kinds, not on Go type or package names.
+	Fingerprint string
+	// Lines holds one fact each, sorted: a JSON path, a space and the wire
+	// kind, such as ".lines[].qty int64".
+	Lines []string
+}
+
+// Defaults of settings that no annotation names.
+const (
+	DefaultQueue    = "default"
+	DefaultPriority = 5
+	DefaultRetry    = 10
+	DefaultVersion  = 1
+)
+
+// Settings is what the annotations of a job say, the package's and module's
+// //job:defaults merged in, defaults filled in.
+type Settings struct {
+	Queue      string          // never empty
+	Priority   int             // 1 (first) to 9 (last)
+	Retry      int             // automatic retries after the first failure
+	Backoff    Backoff         // waits between tries when Delays is empty
+	Delays     []time.Duration // wait before each retry; the last one repeats; nil: Backoff decides
+	Timeout    time.Duration   // limit of one attempt; 0: none
+	Permanent  []ErrorRef      // failures that no retry can cure
+	Unique     *Unique         // nil: not unique
+	Tags       []string        // in the order written
+	Keep       bool            // keep the result when no continuation needs it
+	Version    int             // version of the argument type, from 1
+	Deprecated string          // why not to enqueue this job any more; "": not deprecated
+	Aliases    []string        // former stored names, "service/…" included, in the order written
+
+	// References of keys whose engine isn't part of the runtime yet, resolved
+	// so that they can be checked.
+	Once, Serial, ConcurrencyKey, RateKey []FieldRef
+
+	// Declared holds every key that an annotation sets for this job, those
+	// above included, by Key: the text for the catalogue.
+	Declared []Setting
+}
+
+// Has reports whether an annotation sets key for this job, as opposed to its
+// default.
+func (s *Settings) Has(key string) bool {
+	for _, d := range s.Declared {
+		if d.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Setting is one key as an annotation gives it, in canonical text: lists
+// joined with ",", durations as time.Duration prints them, "true" for a flag.
+type Setting struct {
+	Key, Value string
+}
+
+// BackoffKind says how waits between tries grow.
+type BackoffKind string
+
+// The kinds of back-off.
+const (
+	BackoffExponential BackoffKind = "exponential"
+	BackoffLinear      BackoffKind = "linear"
+	BackoffConstant    BackoffKind = "constant"
+)
+
+// Backoff is how long to wait between tries.
+type Backoff struct {
+	Kind BackoffKind   // "" when no annotation sets it: the runtime's default
+	Base time.Duration // wait before the first retry; 0: the runtime's default
+	Max  time.Duration // upper limit of one wait; 0: the runtime's default
+}
+
+// Unique says when a second enqueue of a job finds the first instead.
+type Unique struct {
+	All    bool          // key = all arguments; Fields is nil then
+	Fields []FieldRef    // key = these fields, in the order written
+	For    time.Duration // the key is held this long after the enqueue; 0: until the job has ended
+}
+
+// FieldRef is a field of the argument struct, such as Customer.ID.
+type FieldRef struct {
+	Steps []FieldStep // never empty
+}
+
+// FieldStep is one selector of a FieldRef.
+type FieldStep struct {
+	Name string // Go field name; may be promoted from an embedded struct
+	Type *Type  // a Pointer here (but for the last step) must be checked for nil before the next step
+}
+
+// String returns the reference as written: "Customer.ID".
+func (r FieldRef) String() string {
+	s := ""
+	for i, st := range r.Steps {
+		if i > 0 {
+			s += "."
+		}
+		s += st.Name
+	}
+	return s
+}
+
+// Leaf returns the type of the field that r ends at.
+func (r FieldRef) Leaf() *Type { return r.Steps[len(r.Steps)-1].Type }
+
+// ErrorRef is an error that permanent= names: a package-level variable, to be
+// matched with errors.Is, or an error type, to be matched with errors.As.
+type ErrorRef struct {
+	Name    Name
+	IsType  bool // Name is a type
+	Pointer bool // only with IsType: *Name is the error, not Name
+}
