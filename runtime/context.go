@@ -1,0 +1,124 @@
+package jobrt
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+type clientKey struct{}
+
+// WithClient returns a context whose enqueues go through c.
+func WithClient(ctx context.Context, c *Client) context.Context {
+	return context.WithValue(ctx, clientKey{}, c)
+}
+
+// clientFor finds the client of an enqueue: the context's, then the generated package's.
+func clientFor(ctx context.Context, use *Client) (*Client, error) {
+	if c, _ := ctx.Value(clientKey{}).(*Client); c != nil {
+		return c, nil
+	}
+	if use != nil {
+		return use, nil
+	}
+	return nil, ErrNoClient
+}
+
+// Running is the attempt that a handler runs in.
+type Running struct {
+	ID    ID
+	Kind  string
+	Queue string
+	// Attempt counts from 1. A crash of the worker does not count.
+	Attempt    int
+	MaxRetries int
+	Priority   int
+	// FencingToken grows with every claim of the job. Pass it to external systems that can refuse an older one.
+	FencingToken int64
+	// ScheduledFor is when the job was due.
+	ScheduledFor time.Time
+	EnqueuedAt   time.Time
+	Tags         []string
+	Origin       Origin
+}
+
+// LastAttempt reports whether a failure now would leave no retry.
+func (r Running) LastAttempt() bool { return r.Attempt > r.MaxRetries }
+
+// FromContext returns the attempt that ctx belongs to; ok is false outside a handler.
+func FromContext(ctx context.Context) (r Running, ok bool) {
+	a := running(ctx)
+	if a == nil {
+		return Running{}, false
+	}
+	return a.info, true
+}
+
+// attempt is what the runtime knows of a running handler.
+type attempt struct {
+	info   Running
+	ref    Ref
+	worker ID
+	client *Client
+	// encodeResult writes the handler's result type.
+	encodeResult func(result any) ([]byte, error)
+	keepResult   bool
+	startedAt    time.Time
+
+	mu    sync.Mutex
+	calls map[string]int // equal enqueues so far, for derived ids
+}
+
+// nth counts the enqueues with an equal kind and args in this attempt.
+func (a *attempt) nth(key string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.calls == nil {
+		a.calls = make(map[string]int)
+	}
+	n := a.calls[key]
+	a.calls[key] = n + 1
+	return n
+}
+
+type attemptKey struct{}
+
+func withAttempt(ctx context.Context, a *attempt) context.Context {
+	return context.WithValue(ctx, attemptKey{}, a)
+}
+
+func running(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
+}
+
+// FinishInTx completes the running job as succeeded in tx, so that the handler's own writes and the job's end commit
+// together or not at all. Users call bunstore.FinishIn. It fails when the claim has been lost: then roll back.
+// result is nil for a job without result.
+func FinishInTx(ctx context.Context, tx Tx, result any) error {
+	a := running(ctx)
+	if a == nil {
+		return fmt.Errorf("finish in transaction: not inside a handler")
+	}
+	f := Finish{Ref: a.ref, Verdict: VerdictSucceeded, StartedAt: a.startedAt, Ran: time.Since(a.startedAt), Worker: a.worker}
+	if a.keepResult && result != nil {
+		data, err := a.encodeResult(result)
+		if err != nil {
+			return fmt.Errorf("finish job %s in transaction: result: %w", a.info.ID, err)
+		}
+		f.Result = data
+	}
+	res, err := a.client.store.Finish(ctx, tx, []Finish{f})
+	if err != nil {
+		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, err)
+	}
+	switch res[0].Status {
+	case Finished:
+		return nil
+	case FinishRefused:
+		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, res[0].Err)
+	default:
+		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, ErrLeaseLost)
+	}
+}

@@ -1,0 +1,167 @@
+package jobrt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Handle names a job whose result has type R. The zero Handle names none. A Handle marshals to its id, so it can be
+// part of another job's arguments; what comes back from JSON is unbound: it has an id, but Await needs the generated
+// XHandle function to bind it. Handles are comparable and safe for concurrent use.
+type Handle[R any] struct {
+	_ [0]*R // makes Handle[A](h) of another type a compile error
+	handle
+}
+
+// AnyHandle is a Handle of any result type.
+type AnyHandle interface {
+	// ID is the job's id.
+	ID() ID
+	// Existed reports whether the enqueue met a live job with the same unique key: the handle names that job.
+	Existed() bool
+
+	base() handle
+}
+
+type handle struct {
+	id      ID
+	kind    string
+	existed bool
+	client  *Client
+	decode  any // *Codec[R] of the job's result
+}
+
+// ID is the job's id.
+func (h handle) ID() ID { return h.id }
+
+// Existed reports whether the enqueue met a live job with the same unique key: the handle names that job.
+func (h handle) Existed() bool { return h.existed }
+
+func (h handle) base() handle { return h }
+
+// String returns the id.
+func (h handle) String() string { return h.id.String() }
+
+// MarshalJSON writes the id.
+func (h handle) MarshalJSON() ([]byte, error) { return json.Marshal(h.id) }
+
+// UnmarshalJSON reads an id; the handle is unbound.
+func (h *Handle[R]) UnmarshalJSON(data []byte) error {
+	var id ID
+	if err := json.Unmarshal(data, &id); err != nil {
+		return err
+	}
+	*h = Handle[R]{handle: handle{id: id}}
+	return nil
+}
+
+// JobError is the error of Await for a job that ended without success.
+type JobError struct {
+	ID     ID
+	Kind   string
+	State  State
+	Reason DeadReason
+	// Message of the last attempt.
+	Message string
+}
+
+func (e *JobError) Error() string {
+	s := fmt.Sprintf("job %s (%s) is %s", e.ID, e.Kind, e.State)
+	if e.Reason != "" {
+		s += " (" + string(e.Reason) + ")"
+	}
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	return s
+}
+
+// Bounds of the wait between two looks of Await.
+const (
+	awaitFirst = 10 * time.Millisecond
+	awaitMax   = time.Second
+)
+
+// Await waits until the job has ended, or ctx has, and returns its result. It is for tests and command lines: it asks
+// the store again and again, 10 ms to 1 s apart, and inside a handler it fails with ErrInHandler, because it would hold
+// the slot that the other job may need.
+//
+// Errors: ErrUnbound, ErrInHandler, ErrNotFound (removed after its retention), ErrResultNotKept, a [JobError] when the
+// job is dead or cancelled, and the cause of ctx.
+func (h Handle[R]) Await(ctx context.Context) (R, error) {
+	var zero R
+	codec, _ := h.decode.(*Codec[R])
+	if h.client == nil || codec == nil {
+		return zero, fmt.Errorf("await job %s: %w", h.id, ErrUnbound)
+	}
+	if running(ctx) != nil {
+		return zero, fmt.Errorf("await job %s: %w", h.id, ErrInHandler)
+	}
+	for pause := awaitFirst; ; pause = min(2*pause, awaitMax) {
+		info, err := h.client.Job(ctx, h.id)
+		if err != nil {
+			return zero, fmt.Errorf("await: %w", err)
+		}
+		switch info.State {
+		case StateSucceeded:
+			return decodeResult(codec, info)
+		case StateDead, StateCancelled:
+			return zero, &JobError{ID: info.ID, Kind: info.Kind, State: info.State, Reason: info.Reason, Message: info.Error}
+		}
+		select {
+		case <-ctx.Done():
+			return zero, fmt.Errorf("await job %s (%s): %w", h.id, info.State, context.Cause(ctx))
+		case <-time.After(pause):
+		}
+	}
+}
+
+func decodeResult[R any](codec *Codec[R], info JobInfo) (R, error) {
+	var result R
+	if _, none := any(result).(None); none {
+		return result, nil
+	}
+	if info.Result == nil {
+		return result, fmt.Errorf("await job %s: %w", info.ID, ErrResultNotKept)
+	}
+	if err := codec.Decode(info.Result, &result); err != nil {
+		return result, fmt.Errorf("await job %s: result: %w", info.ID, err)
+	}
+	return result, nil
+}
+
+// HandleOf binds an id, stored earlier, to a job. It asks the store and fails when the id is unknown or belongs to
+// another kind. Generated code calls it.
+func HandleOf[A, R any](ctx context.Context, use *Client, job *Job[A, R], id ID) (Handle[R], error) {
+	c, err := clientFor(ctx, use)
+	if err != nil {
+		return Handle[R]{}, fmt.Errorf("handle of %s: %w", job.Kind, err)
+	}
+	info, err := c.Job(ctx, id)
+	if err != nil {
+		return Handle[R]{}, fmt.Errorf("handle of %s: %w", job.Kind, err)
+	}
+	if !job.named(info.Kind) {
+		return Handle[R]{}, fmt.Errorf("handle of %s: job %s is a %s", job.Kind, id, info.Kind)
+	}
+	return bind(c, job, Inserted{ID: id}), nil
+}
+
+func bind[A, R any](c *Client, job *Job[A, R], in Inserted) Handle[R] {
+	return Handle[R]{handle: handle{id: in.ID, kind: job.Kind, existed: in.Existed, client: c, decode: &job.Result}}
+}
+
+// named reports whether kind is the job's stored name or one of its earlier ones.
+func (j *Job[A, R]) named(kind string) bool {
+	if kind == j.Kind {
+		return true
+	}
+	for _, alias := range j.Aliases {
+		if kind == alias {
+			return true
+		}
+	}
+	return false
+}

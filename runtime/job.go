@@ -1,0 +1,79 @@
+package jobrt
+
+import (
+	"time"
+)
+
+// None stands for "no arguments" or "no result".
+type None struct{}
+
+// Job describes one kind of job: its stored name, its settings and how its arguments and result are written. Generated
+// code holds one for each annotated function. It never holds the handler, so that a process that only enqueues does
+// not link it; [Register] joins the two. A Job is immutable and safe for concurrent use.
+type Job[A, R any] struct {
+	// Service owns the job: two services on one database never claim each other's jobs.
+	Service string
+	// Kind is the stored name, "service/billing.SendInvoice".
+	Kind string
+	// Aliases are earlier stored names whose rows this job still runs.
+	Aliases []string
+	// Settings are the annotation's, with defaults filled in.
+	Settings Settings
+	// Args and Result write and read the two types.
+	Args   Codec[A]
+	Result Codec[R]
+	// UniqueKey appends the parts of the arguments that make two jobs the same work; nil when the job has no unique=.
+	UniqueKey func(dst []byte, args *A) ([]byte, error)
+}
+
+// Codec writes and reads one type as JSON text. The bytes are deterministic: equal values give equal bytes.
+type Codec[T any] struct {
+	// Append appends the JSON form of v. It fails on what JSON cannot hold, such as NaN.
+	Append func(dst []byte, v *T) ([]byte, error)
+	// Decode reads the JSON form into v. Unknown fields are ignored, absent ones are left zero.
+	Decode func(data []byte, v *T) error
+	// Schema is the fingerprint of the wire form: 16 hexadecimal digits.
+	Schema string
+	// Secrets are the JSON paths of the fields tagged `job:"secret"`, such as ".email" or ".cards[].number".
+	Secrets []string
+}
+
+// Settings are what an annotation says about a job. [DefaultSettings] gives the values of an empty annotation.
+type Settings struct {
+	// Queue is the queue that the job waits in. Default "default".
+	Queue string
+	// Priority orders the jobs of a queue: 1 runs first, 9 last. Default 5.
+	Priority int
+	// MaxRetries is the number of automatic retries after the first failure. Default 10.
+	MaxRetries int
+	// Backoff spaces the retries. Delays, when given, replaces it.
+	Backoff Backoff
+	// Delays are the waits before each retry; the last one repeats.
+	Delays []time.Duration
+	// Timeout cancels the handler's context. Zero means none.
+	Timeout time.Duration
+	// UniqueFor keeps the unique key taken for this long after the enqueue, even when the job has finished. Zero means
+	// for as long as the job is live.
+	UniqueFor time.Duration
+	// KeepResult stores the result with the finished job.
+	KeepResult bool
+	// Tags are shown to operators.
+	Tags []string
+	// Version of the argument type, from 1.
+	Version int
+	// Deprecated says what to use instead; empty when the job is not deprecated.
+	Deprecated string
+	// Declared are all settings of the annotation in their canonical form, sorted by key, for the catalogue.
+	Declared []Setting
+}
+
+// Setting is one key of an annotation with its canonical value.
+type Setting struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// DefaultSettings returns the settings of a job whose annotation sets nothing.
+func DefaultSettings() Settings {
+	return Settings{Queue: "default", Priority: 5, MaxRetries: 10, Backoff: DefaultBackoff(), Version: 1}
+}

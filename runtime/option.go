@@ -1,0 +1,181 @@
+package jobrt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// EnqueueOption changes one enqueue. Options are applied in order; a later one wins.
+type EnqueueOption struct {
+	apply func(*enqueue) error
+}
+
+// enqueue is one job on its way to the store.
+type enqueue struct {
+	job  NewJob
+	tx   Tx
+	key  *string // Unique
+	each func(i int) []EnqueueOption
+}
+
+func option(apply func(*enqueue) error) EnqueueOption { return EnqueueOption{apply} }
+
+// Delay runs the job d after it is stored, by the database's clock. Negative counts as zero.
+func Delay(d time.Duration) EnqueueOption {
+	return option(func(e *enqueue) error {
+		e.job.Delay, e.job.RunAt = max(d, 0), time.Time{}
+		return nil
+	})
+}
+
+// At runs the job from instant t on; at once when t has passed.
+func At(t time.Time) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if t.IsZero() {
+			return errors.New("At: zero time")
+		}
+		e.job.RunAt, e.job.Delay = t, 0
+		return nil
+	})
+}
+
+// Queue puts the job into another queue than its annotation says.
+func Queue(name string) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if err := checkName("queue", name); err != nil {
+			return err
+		}
+		e.job.Queue = name
+		return nil
+	})
+}
+
+// Priority from 1, which runs first, to 9.
+func Priority(p int) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if p < 1 || p > 9 {
+			return fmt.Errorf("Priority: %d is not within 1 and 9", p)
+		}
+		e.job.Priority = p
+		return nil
+	})
+}
+
+// Retry sets the number of automatic retries after the first failure; 0 means none.
+func Retry(n int) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if n < 0 || n > maxRetries {
+			return fmt.Errorf("Retry: %d is not within 0 and %d", n, maxRetries)
+		}
+		e.job.MaxRetries = n
+		return nil
+	})
+}
+
+const maxRetries = 1000
+
+// Unique makes key the job's unique key, within its kind: while a live job holds the key, the enqueue returns that
+// job's handle, and Existed says so.
+func Unique(key string) EnqueueOption {
+	return option(func(e *enqueue) error { e.key = &key; return nil })
+}
+
+// Timeout cancels the handler's context after d, in place of the annotation's timeout.
+func Timeout(d time.Duration) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if d <= 0 {
+			return fmt.Errorf("Timeout: %v is not positive", d)
+		}
+		e.job.Timeout = d
+		return nil
+	})
+}
+
+// Tags adds words that operators see and filter by.
+func Tags(tags ...string) EnqueueOption {
+	return option(func(e *enqueue) error {
+		for _, tag := range tags {
+			if err := checkName("tag", tag); err != nil {
+				return err
+			}
+		}
+		e.job.Tags = append(e.job.Tags[:len(e.job.Tags):len(e.job.Tags)], tags...)
+		return nil
+	})
+}
+
+// KeepResult stores the result with the finished job, for Await and client.Job.
+func KeepResult() EnqueueOption {
+	return option(func(e *enqueue) error { e.job.KeepResult = true; return nil })
+}
+
+// WithID gives the job its id: enqueuing it again with the same id, kind and arguments changes nothing, even after it
+// has finished, for as long as the history keeps it. It is how a caller repeats an enqueue that ended in ErrUncertain.
+func WithID(id ID) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if id.IsZero() {
+			return errors.New("WithID: zero id")
+		}
+		e.job.ID, e.job.Resend = id, true
+		return nil
+	})
+}
+
+// Each gives every job of an enqueue of many its own options, after the common ones. i is the index of its arguments.
+func Each(options func(i int) []EnqueueOption) EnqueueOption {
+	return option(func(e *enqueue) error { e.each = options; return nil })
+}
+
+// InTx enqueues in an open transaction of the store. Users call bunstore.In, InSQL or InPgx.
+func InTx(tx Tx) EnqueueOption {
+	return option(func(e *enqueue) error { e.tx = tx; return nil })
+}
+
+// FailedOption is an option that makes its enqueue fail with err. Packages that make options use it to report a
+// mistake where the caller looks for it.
+func FailedOption(err error) EnqueueOption {
+	return option(func(*enqueue) error { return err })
+}
+
+type txKey struct{}
+
+// WithTx returns a context in which every enqueue joins tx. Users call bunstore.WithTx or bunstore.RunInTx.
+func WithTx(ctx context.Context, tx Tx) context.Context {
+	return context.WithValue(ctx, txKey{}, tx)
+}
+
+// TxFrom returns the transaction that WithTx put into ctx, or nil.
+func TxFrom(ctx context.Context) Tx {
+	tx, _ := ctx.Value(txKey{}).(Tx)
+	return tx
+}
+
+func (e *enqueue) applyAll(opts []EnqueueOption) error {
+	for _, o := range opts {
+		if o.apply == nil {
+			return errors.New("zero EnqueueOption")
+		}
+		if err := o.apply(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxName is the longest queue name or tag, in bytes.
+const maxName = 128
+
+// checkName refuses names that no database, page or shell would show properly.
+func checkName(what, name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("%s %q: must be 1 to %d bytes long", what, name, maxName)
+	}
+	for _, r := range name {
+		if r <= ' ' || r == 0x7f || r == '\uFFFD' {
+			return fmt.Errorf("%s %q: must not contain spaces, control or invalid characters", what, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package jobrt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Registry holds the handlers of a worker. Generated code fills it through worker.Register. It is safe for concurrent
+// use.
+type Registry struct {
+	mu     sync.RWMutex
+	kinds  map[string]*registered // by stored name, aliases included
+	queues map[string]QueueInfo
+}
+
+// registered is one job with its handler, freed of its types.
+type registered struct {
+	service  string
+	kind     string
+	settings Settings
+	schema   string
+	secrets  []string
+	// run decodes args, calls the handler and encodes its result. A failure to decode is a decodeError.
+	run          func(ctx context.Context, args []byte, keep bool) (result []byte, err error)
+	encodeResult func(result any) ([]byte, error)
+	permanent    []func(error) bool
+}
+
+// decodeError says that stored arguments do not fit the job's type.
+type decodeError struct{ err error }
+
+func (e *decodeError) Error() string { return "arguments do not decode: " + e.err.Error() }
+func (e *decodeError) Unwrap() error { return e.err }
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry {
+	return &Registry{kinds: make(map[string]*registered), queues: make(map[string]QueueInfo)}
+}
+
+// RegisterOption changes one registration.
+type RegisterOption struct {
+	apply func(*registered)
+}
+
+// PermanentErrors makes failures that match one of errs, by errors.Is, permanent: the job is dead at once.
+func PermanentErrors(errs ...error) RegisterOption {
+	return RegisterOption{func(r *registered) {
+		for _, target := range errs {
+			r.permanent = append(r.permanent, func(err error) bool { return errors.Is(err, target) })
+		}
+	}}
+}
+
+// PermanentErrorType makes failures of type E, by errors.As, permanent.
+func PermanentErrorType[E error]() RegisterOption {
+	return RegisterOption{func(r *registered) {
+		r.permanent = append(r.permanent, func(err error) bool {
+			var target E
+			return errors.As(err, &target)
+		})
+	}}
+}
+
+// Register binds a handler to its job. Generated code calls it. A stored name, or an alias, that is registered already
+// is an error.
+func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Context, args A) (R, error), opts ...RegisterOption) error {
+	if run == nil {
+		return fmt.Errorf("register %s: nil handler", job.Kind)
+	}
+	reg := &registered{
+		service:  job.Service,
+		kind:     job.Kind,
+		settings: job.Settings,
+		schema:   job.Args.Schema,
+		secrets:  job.Args.Secrets,
+		encodeResult: func(result any) ([]byte, error) {
+			typed, ok := result.(R)
+			if !ok {
+				var want R
+				return nil, fmt.Errorf("%s returns %T, not %T", job.Kind, want, result)
+			}
+			return encodeResult(&job.Result, &typed)
+		},
+		run: func(ctx context.Context, data []byte, keep bool) ([]byte, error) {
+			var args A
+			if err := job.Args.Decode(data, &args); err != nil {
+				return nil, &decodeError{err}
+			}
+			result, err := run(ctx, args)
+			if err != nil || !keep {
+				return nil, err
+			}
+			return encodeResult(&job.Result, &result)
+		},
+	}
+	for _, o := range opts {
+		o.apply(reg)
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := append([]string{job.Kind}, job.Aliases...)
+	for _, name := range names {
+		if other, taken := r.kinds[name]; taken {
+			return fmt.Errorf("register %s: name %q is taken by %s", job.Kind, name, other.kind)
+		}
+	}
+	for _, name := range names {
+		r.kinds[name] = reg
+	}
+	return nil
+}
+
+func encodeResult[R any](codec *Codec[R], result *R) ([]byte, error) {
+	if _, none := any(*result).(None); none {
+		return nil, nil
+	}
+	return codec.Append(nil, result)
+}
+
+// DeclareQueue records a queue of a //jobqueue: line. Declaring it twice is an error.
+func (r *Registry) DeclareQueue(q QueueInfo) error {
+	if err := checkName("queue", q.Name); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.queues[q.Name]; taken {
+		return fmt.Errorf("queue %q is declared twice", q.Name)
+	}
+	r.queues[q.Name] = q
+	return nil
+}
+
+// Kinds returns the stored names that have a handler, aliases included, sorted.
+func (r *Registry) Kinds() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	names := make([]string, 0, len(r.kinds))
+	for name := range r.kinds {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *Registry) lookup(kind string) *registered {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.kinds[kind]
+}
+
+// catalog is what the store records of this binary, and the queues that its jobs name.
+func (r *Registry) catalog(build string) (Catalog, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	c := Catalog{Build: build}
+	queues := make(map[string]QueueInfo, len(r.queues))
+	for name, reg := range r.kinds {
+		if c.Service == "" {
+			c.Service = reg.service
+		}
+		if reg.service != c.Service {
+			return c, fmt.Errorf("registry holds jobs of two services, %q and %q; run one pool for each", c.Service, reg.service)
+		}
+		c.Kinds = append(c.Kinds, KindInfo{Kind: name, Queue: reg.settings.Queue, ArgsSchema: reg.schema, Secrets: reg.secrets, Settings: reg.settings.Declared})
+		queues[reg.settings.Queue] = QueueInfo{Name: reg.settings.Queue}
+	}
+	for name, q := range r.queues {
+		queues[name] = q
+	}
+	for _, q := range queues {
+		c.Queues = append(c.Queues, q)
+	}
+	slices.SortFunc(c.Kinds, func(a, b KindInfo) int { return compare(a.Kind, b.Kind) })
+	slices.SortFunc(c.Queues, func(a, b QueueInfo) int { return compare(a.Name, b.Name) })
+	return c, nil
+}

@@ -1,0 +1,410 @@
+package jobrt
+
+import (
+	"context"
+	"time"
+)
+
+// Store is the port to the database that keeps the jobs. The database is the authority for everything: this process
+// may die between any two calls. Package storetest is the executable form of what follows; the stores of this module
+// are bunstore (PostgreSQL, SQLite) and jobtest.Memory.
+//
+// Times: only the store's own clock is compared. Callers pass durations, or instants that a user named.
+//
+// Errors: an error that wraps [ErrUnavailable] says that the store could not be reached and nothing happened; one
+// that wraps [ErrUncertain] says that the outcome of a commit is unknown, and the same call may be sent again. All
+// other errors are final for this call.
+//
+// A Store is safe for concurrent use.
+type Store interface {
+	// Insert stores a batch, all or nothing, in one transaction: tx, or the store's own when tx is nil. Results are in
+	// input order.
+	//
+	// A job with a UniqueKey that a live job holds (or held less than UniqueFor ago) is not stored; its result names the
+	// holder. Two jobs of one batch with the same key: the first wins.
+	//
+	// A job with Resend set may have been sent before: when its id is known, live or ended, with the same kind and args,
+	// nothing is stored and the result is as it was the first time; with another kind or other args the batch fails with
+	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
+	//
+	// Insert never notifies: see Notify.
+	Insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error)
+
+	// Notify tells listening workers, in other processes too, that the queues have something to claim. It is best
+	// effort; polling is the truth.
+	Notify(ctx context.Context, queues []string) error
+
+	// Job returns one job, live or ended. ErrNotFound when no table has it.
+	Job(ctx context.Context, id ID) (JobInfo, error)
+
+	// Jobs lists jobs by id, newest first.
+	Jobs(ctx context.Context, f Filter) ([]JobInfo, error)
+
+	// Backlog counts live and dead jobs by kind, queue and state, each count capped at limit, and says whether a live
+	// worker serves the kind in that queue.
+	Backlog(ctx context.Context, limit int) ([]Backlog, error)
+
+	// Retry makes the dead or scheduled jobs ready at once, dead ones with attempt and crashes reset. It returns the
+	// ids that it changed; a job in any other state is left alone. A dead job whose unique key has been taken by
+	// another live job is left alone too, and the returned error wraps a [UniqueConflictError] for it while the others
+	// are retried.
+	Retry(ctx context.Context, ids []ID) ([]ID, error)
+
+	// Sync records the kinds and queues of a service. An [OwnedError] when another service owns a name.
+	Sync(ctx context.Context, c Catalog) error
+
+	// Open starts a worker's session, with connections of its own for the lease.
+	Open(ctx context.Context, w WorkerInfo) (Session, error)
+
+	// Finish settles attempts, all in one transaction: tx, or the store's own when tx is nil. Results are in input
+	// order. It changes a row only while (id, lease_seq) is as it was claimed, whatever worker calls. A row that cannot
+	// be stored (a poisoned result, say) is reported by its own result and does not harm the others.
+	// Sending the same Finish again is harmless and gives Finished.
+	Finish(ctx context.Context, tx Tx, batch []Finish) ([]FinishResult, error)
+}
+
+// Session is the part of a Store that one worker process uses. It is safe for concurrent use.
+type Session interface {
+	// Register makes a live worker row with a fresh id and a lease of WorkerInfo.LeaseTTL. Jobs that still run under
+	// previous (zero for none), a worker id of this very process whose lease was lost, are adopted: their lease_seq
+	// stays, and rescue leaves them alone.
+	Register(ctx context.Context, previous ID) (ID, error)
+
+	// Renew extends the lease by LeaseTTL. ErrLeaseLost when it has run out already: the caller must stop the handlers'
+	// side effects and Register anew.
+	Renew(ctx context.Context, worker ID) error
+
+	// Claim takes up to Limit ready jobs, by priority, due time and id. Nothing is claimed for a worker without a live
+	// lease (ErrLeaseLost). Concurrent claims never share a job.
+	Claim(ctx context.Context, r ClaimRequest) ([]ClaimedJob, error)
+
+	// Start marks claimed jobs as started, fenced by (id, lease_seq); jobs not returned are no longer the caller's.
+	// It is needed only for jobs that Claim returned with Started false and that could harm the process.
+	Start(ctx context.Context, refs []Ref) ([]Ref, error)
+
+	// Rescue takes up to limit running jobs back from workers without a live lease, and makes them ready. Jobs that had
+	// started are marked suspect, and one that was suspect and started already counts a crash; the third makes it dead
+	// (quarantined). Prefetched ones become suspect without a crash. Each started one gets an attempt record.
+	Rescue(ctx context.Context, limit int) (Rescued, error)
+
+	// Promote makes up to limit scheduled jobs ready whose time has come.
+	Promote(ctx context.Context, limit int) (Promoted, error)
+
+	// TakeDuty reports whether the caller shall do the named duty now, and if so reserves the next one for after every.
+	// Duties are harmless when two do them at once.
+	TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error)
+
+	// Maintain does the store's own upkeep: partitions made ahead, history older than keep removed, expired worker rows
+	// and unique keys deleted. It works in short transactions and may be cut off at any point.
+	Maintain(ctx context.Context, keep time.Duration) error
+
+	// Revive makes dead jobs of reason undecodable ready again whose arguments failed to decode under another schema
+	// than the one now given for their kind. It returns how many.
+	Revive(ctx context.Context, schemas map[string]string) (int, error)
+
+	// Listen calls wake with a queue's name, from one goroutine, until ctx ends or the connection breaks. It returns
+	// ErrNoListen at once when this store cannot listen.
+	Listen(ctx context.Context, wake func(queue string)) error
+
+	// Close removes the worker row, so that what it still holds is rescued at once, and closes the connections.
+	Close(ctx context.Context, worker ID) error
+}
+
+// Tx is an open transaction that an enqueue or a Finish joins. Stores make them; see bunstore.In.
+type Tx interface {
+	// OnCommit arranges for f to run after the commit, and reports whether it can: it cannot for a transaction that the
+	// caller commits where the store does not see it. Then workers find the jobs by polling.
+	OnCommit(f func()) bool
+}
+
+// State is where a job stands.
+type State string
+
+// The states of a job. The first three are live; the next three are in history; Dead has a [DeadReason].
+const (
+	StateScheduled State = "scheduled" // due later, or waiting for its next retry
+	StateReady     State = "ready"     // may be claimed
+	StateRunning   State = "running"   // claimed
+	StateSucceeded State = "succeeded"
+	StateCancelled State = "cancelled"
+	StateDead      State = "dead"
+)
+
+// Live reports whether a job in this state will still be worked on without anybody's help.
+func (s State) Live() bool { return s == StateScheduled || s == StateReady || s == StateRunning }
+
+// DeadReason says why a job is dead.
+type DeadReason string
+
+// The reasons why a job is dead.
+const (
+	DeadExhausted   DeadReason = "exhausted"   // failed, and no retry is left
+	DeadPermanent   DeadReason = "permanent"   // failed with an error that no retry mends
+	DeadQuarantined DeadReason = "quarantined" // took its worker down three times while it ran alone
+	DeadUndecodable DeadReason = "undecodable" // its arguments do not decode; a new build may
+)
+
+// Origin says where a job came from.
+type Origin struct {
+	Service string `json:"service,omitempty"`
+	Build   string `json:"build,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Parent  ID     `json:"parent,omitzero"`
+}
+
+// NewJob is one job to insert.
+type NewJob struct {
+	ID      ID
+	Service string
+	Kind    string
+	Queue   string
+	// Priority 1 to 9.
+	Priority int
+	// RunAt, when not zero, is the instant from which the job may run. Otherwise it is Delay after the store's now.
+	RunAt time.Time
+	Delay time.Duration
+	// Args is valid JSON, valid UTF-8, without NUL.
+	Args       []byte
+	ArgsSchema string
+	MaxRetries int
+	// UniqueKey is a digest of service, kind and key; nil for none.
+	UniqueKey []byte
+	UniqueFor time.Duration
+	// Timeout overrides the kind's; zero keeps it.
+	Timeout    time.Duration
+	KeepResult bool
+	Tags       []string
+	Origin     Origin
+	// Resend says that this id may have been sent before.
+	Resend bool
+}
+
+// Inserted is what became of one NewJob.
+type Inserted struct {
+	// ID is the job's id, or the id of the job that holds its unique key.
+	ID ID
+	// Existed is set when a unique key matched another job.
+	Existed bool
+}
+
+// Ref names one claim of one job: the fencing token. LeaseSeq never decreases over the life of a job.
+type Ref struct {
+	ID       ID
+	LeaseSeq int64
+}
+
+// ClaimRequest asks for ready jobs of one queue.
+type ClaimRequest struct {
+	Worker ID
+	Queue  string
+	// Kinds are the stored names that this process has handlers for.
+	Kinds []string
+	// Limit is the most that may be returned. The first Start of them are marked as started, because the caller has a
+	// free slot for them; the rest are prefetched. Suspects are never marked.
+	Limit int
+	Start int
+	// FromFront makes the store look at the whole queue again rather than go on where its last claim ended.
+	FromFront bool
+}
+
+// ClaimedJob is one job that this worker holds.
+type ClaimedJob struct {
+	Ref
+	Service  string
+	Kind     string
+	Queue    string
+	Priority int
+	// RunAt is when the job was due.
+	RunAt      time.Time
+	CreatedAt  time.Time
+	Args       []byte
+	ArgsSchema string
+	// Attempt counts the failures so far; it is 0 in the first attempt.
+	Attempt    int
+	MaxRetries int
+	Crashes    int
+	// Suspect is set when a worker vanished while it held the job: it must run alone in its process.
+	Suspect    bool
+	Started    bool
+	Timeout    time.Duration
+	KeepResult bool
+	Tags       []string
+	Origin     Origin
+}
+
+// Verdict is how an attempt ended.
+type Verdict string
+
+// The verdicts of an attempt.
+const (
+	VerdictSucceeded  Verdict = "succeeded"   // to history, with Result
+	VerdictCancelled  Verdict = "cancelled"   // to history, with Error
+	VerdictDead       Verdict = "dead"        // to dead, with Reason and Error
+	VerdictRetry      Verdict = "retry"       // one attempt more, back after Delay
+	VerdictSnoozed    Verdict = "snoozed"     // back after Delay, no attempt charged
+	VerdictHandedBack Verdict = "handed back" // ready at once, no attempt charged
+)
+
+// Finish settles one claim.
+type Finish struct {
+	Ref
+	Verdict Verdict
+	// Delay until the job is due again, for VerdictRetry and VerdictSnoozed.
+	Delay  time.Duration
+	Reason DeadReason
+	// Result is the JSON of the result, nil when it is not kept.
+	Result []byte
+	// Error of the attempt: for VerdictRetry, VerdictDead and VerdictCancelled.
+	Error *AttemptError
+	// Schema is the fingerprint under which the arguments did not decode, for DeadUndecodable.
+	Schema string
+	// StartedAt and Ran are this process's own measurements, kept for people to read.
+	StartedAt time.Time
+	Ran       time.Duration
+	// Worker that ran the attempt.
+	Worker ID
+}
+
+// AttemptError is an error as stored. Text is sanitised and truncated by the caller.
+type AttemptError struct {
+	Message string
+	Stack   string
+	// Fingerprint groups errors of one cause: 16 hexadecimal digits.
+	Fingerprint string
+}
+
+// FinishResult is what became of one Finish.
+type FinishResult struct {
+	Status FinishStatus
+	// Err is set for FinishRefused.
+	Err error
+}
+
+// FinishStatus says what a Finish did.
+type FinishStatus int
+
+// What a Finish did.
+const (
+	Finished      FinishStatus = iota // settled, now or by an earlier send of the same Finish
+	FinishStale                       // the claim was no longer the caller's: nothing changed
+	FinishBusy                        // another transaction holds the row: send it again soon
+	FinishRefused                     // this row cannot be stored as it is: see Err
+)
+
+// Rescued is what Rescue did.
+type Rescued struct {
+	Ready       int
+	Quarantined []Ref
+	// Queues that have something to claim now.
+	Queues []string
+}
+
+// Promoted is what Promote did.
+type Promoted struct {
+	Ready int
+	// Queues that have something to claim now.
+	Queues []string
+	// Next is the time until the next scheduled job is due; negative when there is none.
+	Next time.Duration
+}
+
+// WorkerInfo describes a worker process.
+type WorkerInfo struct {
+	Service string
+	Host    string
+	PID     int
+	Build   string
+	Queues  []string
+	Kinds   []string
+	// LeaseTTL is how long a worker may be silent before its jobs are taken back.
+	LeaseTTL time.Duration
+}
+
+// Catalog is what a binary declares.
+type Catalog struct {
+	Service string
+	Build   string
+	Kinds   []KindInfo
+	Queues  []QueueInfo
+}
+
+// KindInfo is one kind of the catalogue.
+type KindInfo struct {
+	Kind       string    `json:"kind"`
+	Queue      string    `json:"queue"`
+	ArgsSchema string    `json:"args_schema"`
+	Secrets    []string  `json:"secrets,omitempty"`
+	Settings   []Setting `json:"settings,omitempty"`
+}
+
+// QueueInfo is one declared queue of the catalogue.
+type QueueInfo struct {
+	Name     string    `json:"name"`
+	Workers  int       `json:"workers,omitempty"`
+	Settings []Setting `json:"settings,omitempty"`
+}
+
+// JobInfo is a job as operators see it. Args and Result are JSON text.
+type JobInfo struct {
+	ID         ID            `json:"id"`
+	Service    string        `json:"service"`
+	Kind       string        `json:"kind"`
+	Queue      string        `json:"queue"`
+	State      State         `json:"state"`
+	Reason     DeadReason    `json:"reason,omitempty"`
+	Priority   int           `json:"priority"`
+	RunAt      time.Time     `json:"run_at"`
+	CreatedAt  time.Time     `json:"created_at"`
+	FinishedAt time.Time     `json:"finished_at,omitzero"`
+	Attempt    int           `json:"attempt"`
+	MaxRetries int           `json:"max_retries"`
+	Crashes    int           `json:"crashes"`
+	LeaseSeq   int64         `json:"lease_seq"`
+	Worker     ID            `json:"worker,omitzero"`
+	Args       []byte        `json:"-"`
+	Result     []byte        `json:"-"`
+	KeepResult bool          `json:"keep_result"`
+	Error      string        `json:"error,omitempty"`
+	Tags       []string      `json:"tags,omitempty"`
+	Origin     Origin        `json:"origin"`
+	Attempts   []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
+}
+
+// AttemptInfo is one failed or crashed attempt.
+type AttemptInfo struct {
+	LeaseSeq  int64         `json:"lease_seq"`
+	Attempt   int           `json:"attempt"` // from 1
+	Outcome   string        `json:"outcome"` // "failed" or "crashed"
+	Error     string        `json:"error"`
+	Stack     string        `json:"stack,omitempty"`
+	Worker    ID            `json:"worker,omitzero"`
+	StartedAt time.Time     `json:"started_at,omitzero"`
+	Ran       time.Duration `json:"ran"`
+	EndedAt   time.Time     `json:"ended_at"`
+}
+
+// Filter selects jobs. Empty fields select everything.
+type Filter struct {
+	States []State
+	Kind   string
+	Queue  string
+	Reason DeadReason
+	// Limit is the most that is returned; default 100, at most 1,000.
+	Limit int
+	// Before returns jobs with smaller ids only: the last id of the page before.
+	Before ID
+}
+
+// Backlog is one line of the live and dead jobs.
+type Backlog struct {
+	Kind  string `json:"kind"`
+	Queue string `json:"queue"`
+	State State  `json:"state"`
+	Count int    `json:"count"`
+	// Capped is set when there are more than Count.
+	Capped bool `json:"capped,omitempty"`
+	// Served is set when a live worker serves this kind in this queue.
+	Served bool `json:"served"`
+	// Oldest is when the longest-waiting of them was due.
+	Oldest time.Time `json:"oldest,omitzero"`
+}
