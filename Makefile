@@ -1,0 +1,67 @@
+# Everything a contributor runs. `make help` lists it.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Packages with goroutines or databases run under the race detector, the
+# others without: nothing is run twice, and what is slow to compile under the
+# detector is compiled so only where it pays.
+RACE := ./runtime/... ./store/... ./jobtest/... ./internal/pgtest/...
+
+# A test binary that takes longer is stuck; it then prints every goroutine.
+TIMEOUT  := 5m
+FUZZTIME := 10s
+
+TESTLOG := go run -C tools ./testlog
+GOTEST  := go test -json -count=1 -timeout=$(TIMEOUT)
+
+.PHONY: help test need lint fmt tidy generated unit race tools-test generate bench fuzz
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: need lint generated race unit tools-test ## install what is missing, then run every check and test
+
+need: ## install PostgreSQL, PgBouncer and a C compiler, or say how
+	@tools/need.sh
+
+lint: fmt tidy ## gofmt, go mod tidy, go vet, staticcheck
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	go -C tools vet ./...
+
+fmt:
+	@files=$$(git ls-files -co --exclude-standard -- '*.go' ':!:**/testdata/**' | xargs gofmt -l); \
+	if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+
+tidy:
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+
+generated: ## fail when committed generated code is not what the generators make
+	tools/generated.sh
+	cd example && go tool jobgen check ./...
+
+race: ## test what runs concurrently, with the race detector
+	CGO_ENABLED=1 $(GOTEST) -race $(RACE) | $(TESTLOG)
+
+unit: ## test the rest, without it
+	$(GOTEST) $$(comm -23 <(go list ./... | sort) <(go list $(RACE) | sort)) | $(TESTLOG)
+
+tools-test:
+	go -C tools test ./...
+
+generate: ## run the generators
+	go generate ./...
+
+bench: ## run the benchmarks
+	go test -run='^$$' -bench=. -benchmem -timeout=30m ./...
+
+fuzz: ## fuzz each target for FUZZTIME (10s)
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list='^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$pkg; \
+		done; \
+	done
