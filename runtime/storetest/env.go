@@ -253,7 +253,9 @@ func snooze(r jobrt.Ref, d time.Duration) jobrt.Finish {
 	return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictSnoozed, Delay: d}
 }
 
-func handBack(r jobrt.Ref) jobrt.Finish { return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictHandedBack} }
+func handBack(r jobrt.Ref) jobrt.Finish {
+	return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictHandedBack}
+}
 
 func cancel(r jobrt.Ref) jobrt.Finish {
 	return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictCancelled, Error: failure("customer left")}

@@ -1,0 +1,124 @@
+package jobtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// Finish settles attempts. A claim that another open transaction has settled is busy until that one ends.
+func (m *Memory) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	own, err := m.own(tx)
+	if err != nil {
+		return nil, err
+	}
+	now := m.now()
+	results := make([]jobrt.FinishResult, len(batch))
+	for i, f := range batch {
+		results[i] = m.finish(own, f, now)
+	}
+	return results, nil
+}
+
+func (m *Memory) finish(own *Tx, f jobrt.Finish, now time.Time) jobrt.FinishResult {
+	r := m.jobs[f.ID]
+	switch {
+	case r == nil:
+		return jobrt.FinishResult{Status: jobrt.FinishStale}
+	case slices.Contains(r.settled, f.LeaseSeq):
+		return jobrt.FinishResult{Status: jobrt.Finished}
+	case r.info.State != jobrt.StateRunning || r.info.LeaseSeq != f.LeaseSeq:
+		return jobrt.FinishResult{Status: jobrt.FinishStale}
+	case own != nil && own.finished[f.Ref]:
+		return jobrt.FinishResult{Status: jobrt.Finished}
+	case r.locked != nil:
+		return jobrt.FinishResult{Status: jobrt.FinishBusy}
+	}
+	if err := checkFinish(f); err != nil {
+		return jobrt.FinishResult{Status: jobrt.FinishRefused, Err: fmt.Errorf("finish job %s: %w", f.ID, err)}
+	}
+	f.Result = bytes.Clone(f.Result)
+	if own == nil {
+		m.settle(r, f, now)
+		return jobrt.FinishResult{Status: jobrt.Finished}
+	}
+	r.locked = own
+	own.locks = append(own.locks, r)
+	own.finished[f.Ref] = true
+	own.work = append(own.work, func() { m.settle(r, f, now) })
+	return jobrt.FinishResult{Status: jobrt.Finished}
+}
+
+// checkFinish refuses what a database refuses.
+func checkFinish(f jobrt.Finish) error {
+	if len(f.Result) > 0 && (!utf8.Valid(f.Result) || !json.Valid(f.Result)) {
+		return fmt.Errorf("result is not JSON text")
+	}
+	if e := f.Error; e != nil {
+		for _, s := range []string{e.Message, e.Stack, e.Fingerprint} {
+			if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+				return fmt.Errorf("error is not text: %q", s)
+			}
+		}
+	}
+	switch f.Verdict {
+	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictDead, jobrt.VerdictRetry, jobrt.VerdictSnoozed,
+		jobrt.VerdictHandedBack:
+		return nil
+	}
+	return fmt.Errorf("unknown verdict %q", f.Verdict)
+}
+
+// settle moves the job on as the verdict says.
+func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
+	m.leave(r)
+	r.settled = append(r.settled, f.LeaseSeq)
+	if f.Error != nil {
+		r.info.Error = f.Error.Message
+	}
+	switch f.Verdict {
+	case jobrt.VerdictSucceeded:
+		r.info.Result, r.info.Error = f.Result, ""
+		m.end(r, jobrt.StateSucceeded, now)
+	case jobrt.VerdictCancelled:
+		m.end(r, jobrt.StateCancelled, now)
+	case jobrt.VerdictDead:
+		if f.Reason != jobrt.DeadUndecodable { // no handler has run
+			r.fail(f, now)
+		}
+		r.info.Reason, r.deadSchema = f.Reason, f.Schema
+		m.end(r, jobrt.StateDead, now)
+	case jobrt.VerdictRetry:
+		r.fail(f, now)
+		m.makeDue(r, now, f.Delay)
+	case jobrt.VerdictSnoozed:
+		m.makeDue(r, now, f.Delay)
+	case jobrt.VerdictHandedBack:
+		m.makeReady(r, r.info.RunAt)
+	}
+}
+
+// fail records a failed attempt and charges it.
+func (r *row) fail(f jobrt.Finish, now time.Time) {
+	r.info.Attempt++
+	a := jobrt.AttemptInfo{
+		LeaseSeq: f.LeaseSeq, Attempt: r.info.Attempt, Outcome: "failed", Worker: f.Worker,
+		StartedAt: f.StartedAt, Ran: f.Ran, EndedAt: now,
+	}
+	if f.Error != nil {
+		a.Error, a.Stack = f.Error.Message, f.Error.Stack
+	}
+	r.info.Attempts = append(r.info.Attempts, a)
+}

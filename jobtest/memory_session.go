@@ -1,0 +1,293 @@
+package jobtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// session is one worker process's part of a Memory.
+type session struct {
+	m    *Memory
+	info jobrt.WorkerInfo
+}
+
+var _ jobrt.Session = (*session)(nil)
+
+// Open starts a worker's session.
+func (m *Memory) Open(ctx context.Context, w jobrt.WorkerInfo) (jobrt.Session, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	if w.LeaseTTL <= 0 {
+		return nil, fmt.Errorf("memory store: open session: LeaseTTL %v is not positive", w.LeaseTTL)
+	}
+	w.Queues, w.Kinds = slices.Clone(w.Queues), slices.Clone(w.Kinds)
+	return &session{m: m, info: w}, nil
+}
+
+func (s *session) Register(ctx context.Context, previous jobrt.ID) (jobrt.ID, error) {
+	if err := asked(ctx); err != nil {
+		return jobrt.ID{}, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	id := jobrt.NewID()
+	s.m.workers[id] = &workerRow{info: s.info, until: s.m.now().Add(s.info.LeaseTTL)}
+	if previous.IsZero() {
+		return id, nil
+	}
+	delete(s.m.workers, previous)
+	for _, r := range s.m.live {
+		if r.info.State == jobrt.StateRunning && r.info.Worker == previous {
+			r.info.Worker = id
+		}
+	}
+	return id, nil
+}
+
+func (s *session) Renew(ctx context.Context, worker jobrt.ID) error {
+	if err := asked(ctx); err != nil {
+		return err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	if !s.m.alive(worker, now) {
+		return fmt.Errorf("memory store: renew worker %s: %w", worker, jobrt.ErrLeaseLost)
+	}
+	s.m.workers[worker].until = now.Add(s.info.LeaseTTL)
+	return nil
+}
+
+func (s *session) Claim(ctx context.Context, req jobrt.ClaimRequest) ([]jobrt.ClaimedJob, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	if !s.m.alive(req.Worker, now) {
+		return nil, fmt.Errorf("memory store: claim for worker %s: %w", req.Worker, jobrt.ErrLeaseLost)
+	}
+	var jobs []jobrt.ClaimedJob
+	waiting := s.m.ready[req.Queue]
+	left := 0 // of waiting, those that stay
+	for i, r := range waiting {
+		if len(jobs) >= req.Limit {
+			left += copy(waiting[left:], waiting[i:])
+			break
+		}
+		if !slices.Contains(req.Kinds, r.info.Kind) {
+			waiting[left] = r
+			left++
+			continue
+		}
+		r.info.State, r.info.Worker = jobrt.StateRunning, req.Worker
+		r.info.LeaseSeq++
+		if len(jobs) < req.Start && !r.suspect {
+			r.started, r.startedAt = true, now
+		}
+		jobs = append(jobs, r.claimed())
+	}
+	clear(waiting[left:])
+	s.m.ready[req.Queue] = waiting[:left]
+	return jobs, nil
+}
+
+func (r *row) claimed() jobrt.ClaimedJob {
+	i := &r.info
+	return jobrt.ClaimedJob{
+		Ref: jobrt.Ref{ID: i.ID, LeaseSeq: i.LeaseSeq}, Service: i.Service, Kind: i.Kind, Queue: i.Queue,
+		Priority: i.Priority, RunAt: i.RunAt, CreatedAt: i.CreatedAt, Args: slices.Clone(i.Args),
+		ArgsSchema: r.argsSchema, Attempt: i.Attempt, MaxRetries: i.MaxRetries, Crashes: i.Crashes,
+		Suspect: r.suspect, Started: r.started, Timeout: r.timeout, KeepResult: i.KeepResult,
+		Tags: slices.Clone(i.Tags), Origin: i.Origin,
+	}
+}
+
+func (s *session) Held(ctx context.Context, worker jobrt.ID) ([]jobrt.Ref, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	var refs []jobrt.Ref
+	for _, r := range s.m.sortedLive(jobrt.StateRunning) {
+		if r.info.Worker == worker {
+			refs = append(refs, jobrt.Ref{ID: r.info.ID, LeaseSeq: r.info.LeaseSeq})
+		}
+	}
+	return refs, nil
+}
+
+func (s *session) Start(ctx context.Context, refs []jobrt.Ref) ([]jobrt.Ref, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	var ours []jobrt.Ref
+	for _, ref := range refs {
+		r := s.m.live[ref.ID]
+		if r == nil || r.info.State != jobrt.StateRunning || r.info.LeaseSeq != ref.LeaseSeq {
+			continue
+		}
+		if !r.started {
+			r.started, r.startedAt = true, s.m.now()
+		}
+		ours = append(ours, ref)
+	}
+	return ours, nil
+}
+
+// quarantineAfter is the number of counted crashes that makes a job dead.
+const quarantineAfter = 3
+
+func (s *session) Rescue(ctx context.Context, limit int) (jobrt.Rescued, error) {
+	if err := asked(ctx); err != nil {
+		return jobrt.Rescued{}, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	var result jobrt.Rescued
+	queues := make(map[string]bool)
+	for _, r := range s.m.sortedLive(jobrt.StateRunning) {
+		if s.m.alive(r.info.Worker, now) || r.locked != nil {
+			continue
+		}
+		if limit--; limit < 0 {
+			break
+		}
+		if s.m.rescue(r, now) {
+			result.Quarantined = append(result.Quarantined, jobrt.Ref{ID: r.info.ID, LeaseSeq: r.info.LeaseSeq})
+		} else {
+			result.Ready++
+			queues[r.info.Queue] = true
+		}
+	}
+	result.Queues = sortedKeys(queues)
+	return result, nil
+}
+
+// rescue takes one job back and reports whether that has put it into quarantine.
+func (m *Memory) rescue(r *row, now time.Time) (quarantined bool) {
+	if r.started {
+		if r.suspect {
+			r.info.Crashes++
+		}
+		r.info.Error = "worker vanished"
+		r.info.Attempts = append(r.info.Attempts, jobrt.AttemptInfo{
+			LeaseSeq: r.info.LeaseSeq, Attempt: r.info.Attempt + 1, Outcome: "crashed", Error: r.info.Error,
+			Worker: r.info.Worker, StartedAt: r.startedAt, Ran: now.Sub(r.startedAt), EndedAt: now,
+		})
+	}
+	m.leave(r)
+	r.suspect = true
+	if r.info.Crashes >= quarantineAfter {
+		r.info.Reason = jobrt.DeadQuarantined
+		m.end(r, jobrt.StateDead, now)
+		return true
+	}
+	m.makeReady(r, r.info.RunAt)
+	return false
+}
+
+func (s *session) Promote(ctx context.Context, limit int) (jobrt.Promoted, error) {
+	if err := asked(ctx); err != nil {
+		return jobrt.Promoted{}, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	scheduled := s.m.sortedLive(jobrt.StateScheduled)
+	slices.SortFunc(scheduled, func(a, b *row) int { return a.info.RunAt.Compare(b.info.RunAt) })
+	result := jobrt.Promoted{Next: -1}
+	queues := make(map[string]bool)
+	for _, r := range scheduled {
+		if result.Ready >= limit || r.info.RunAt.After(now) {
+			result.Next = max(r.info.RunAt.Sub(now), 0)
+			break
+		}
+		s.m.makeReady(r, r.info.RunAt)
+		result.Ready++
+		queues[r.info.Queue] = true
+	}
+	result.Queues = sortedKeys(queues)
+	return result, nil
+}
+
+func (s *session) TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error) {
+	if err := asked(ctx); err != nil {
+		return false, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	if now.Before(s.m.duties[name]) {
+		return false, nil
+	}
+	s.m.duties[name] = now.Add(every)
+	return true, nil
+}
+
+func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
+	if err := asked(ctx); err != nil {
+		return err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	for id, r := range s.m.jobs {
+		ended := r.info.State == jobrt.StateSucceeded || r.info.State == jobrt.StateCancelled
+		if ended && r.info.FinishedAt.Before(now.Add(-keep)) {
+			delete(s.m.jobs, id)
+		}
+	}
+	for id, w := range s.m.workers {
+		if !now.Before(w.until) {
+			delete(s.m.workers, id)
+		}
+	}
+	for key, u := range s.m.uniques {
+		if s.m.live[u.holder] == nil && !now.Before(u.until) {
+			delete(s.m.uniques, key)
+		}
+	}
+	return nil
+}
+
+func (s *session) Revive(ctx context.Context, schemas map[string]string) (int, error) {
+	if err := asked(ctx); err != nil {
+		return 0, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	n := 0
+	for _, r := range s.m.jobs {
+		current, known := schemas[r.info.Kind]
+		if r.info.State != jobrt.StateDead || r.info.Reason != jobrt.DeadUndecodable || !known || current == r.deadSchema {
+			continue
+		}
+		if r.uniqueKey != "" {
+			if _, held := s.m.liveHolder(r.uniqueKey); held || s.m.pendingKeys[r.uniqueKey] != nil {
+				continue
+			}
+		}
+		s.m.revive(r, now)
+		n++
+	}
+	return n, nil
+}
+
+func (s *session) Close(_ context.Context, worker jobrt.ID) error {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	delete(s.m.workers, worker)
+	return nil
+}
