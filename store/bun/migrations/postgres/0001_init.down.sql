@@ -1,0 +1,9 @@
+DROP TABLE {duties};
+DROP TABLE {uniques};
+DROP TABLE {workers};
+DROP TABLE {queues};
+DROP TABLE {kinds};
+DROP TABLE {attempts};
+DROP TABLE {dead};
+DROP TABLE {history};
+DROP TABLE {jobs};

@@ -1,0 +1,192 @@
+package bunstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// instant scans a time from what the drivers give: a time, microseconds since 1970, or text. NULL is the zero time.
+type instant struct{ time.Time }
+
+// instantLayouts are the texts of PostgreSQL and SQLite.
+var instantLayouts = []string{
+	"2006-01-02 15:04:05.999999999Z07", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999",
+	time.RFC3339Nano,
+}
+
+// Scan implements sql.Scanner.
+func (i *instant) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		i.Time = time.Time{}
+	case time.Time:
+		i.Time = v.UTC()
+	case int64:
+		i.Time = time.UnixMicro(v).UTC()
+	case []byte:
+		return i.Scan(string(v))
+	case string:
+		for _, layout := range instantLayouts {
+			if t, err := time.Parse(layout, v); err == nil {
+				i.Time = t.UTC()
+				return nil
+			}
+		}
+		return fmt.Errorf("cannot read %q as a time", v)
+	default:
+		return fmt.Errorf("cannot read %T as a time", src)
+	}
+	return nil
+}
+
+// optionalID scans an id or NULL, which is the zero id.
+type optionalID struct{ jobrt.ID }
+
+// Scan implements sql.Scanner.
+func (o *optionalID) Scan(src any) error {
+	if src == nil {
+		o.ID = jobrt.ID{}
+		return nil
+	}
+	return o.ID.Scan(src)
+}
+
+// text scans text or NULL, which is "".
+type text string
+
+// Scan implements sql.Scanner.
+func (t *text) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*t = ""
+	case string:
+		*t = text(v)
+	case []byte:
+		*t = text(v)
+	default:
+		return fmt.Errorf("cannot read %T as text", src)
+	}
+	return nil
+}
+
+// raw scans JSON text or NULL, which is nil, into bytes of its own.
+type raw []byte
+
+// Scan implements sql.Scanner.
+func (b *raw) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*b = nil
+	case string:
+		*b = raw(v)
+	case []byte:
+		*b = append(raw{}, v...)
+	default:
+		return fmt.Errorf("cannot read %T as JSON", src)
+	}
+	return nil
+}
+
+// encodeTags is how tags are stored: a JSON array, nil for none.
+func encodeTags(tags []string) []byte {
+	if len(tags) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(tags)
+	if err != nil {
+		return nil // strings always encode
+	}
+	return data
+}
+
+// encodeOrigin is how an origin is stored: a JSON object, nil for an empty one.
+func encodeOrigin(o jobrt.Origin) []byte {
+	if o == (jobrt.Origin{}) {
+		return nil
+	}
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil // strings always encode
+	}
+	return data
+}
+
+func decodeTags(data raw) (tags []string, err error) {
+	if data != nil {
+		err = json.Unmarshal(data, &tags)
+	}
+	return tags, err
+}
+
+func decodeOrigin(data raw) (o jobrt.Origin, err error) {
+	if data != nil {
+		err = json.Unmarshal(data, &o)
+	}
+	return o, err
+}
+
+// claimedColumns are what scanClaimed reads, in its order.
+const claimedColumns = `id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema, attempt,
+	max_retries, crashes, suspect, started, timeout_us, keep_result, tags, origin`
+
+// scanClaimed reads a row of claimedColumns.
+func scanClaimed(r rows) (jobrt.ClaimedJob, error) {
+	var c jobrt.ClaimedJob
+	var runAt, createdAt instant
+	var args, tags, origin raw
+	var timeout int64
+	err := r.Scan(&c.ID, &c.LeaseSeq, &c.Service, &c.Kind, &c.Queue, &c.Priority, &runAt, &createdAt, &args,
+		&c.ArgsSchema, &c.Attempt, &c.MaxRetries, &c.Crashes, &c.Suspect, &c.Started, &timeout, &c.KeepResult, &tags, &origin)
+	if err != nil {
+		return c, err
+	}
+	c.RunAt, c.CreatedAt, c.Args = runAt.Time, createdAt.Time, args
+	c.Timeout = time.Duration(timeout) * time.Microsecond
+	if c.Tags, err = decodeTags(tags); err != nil {
+		return c, fmt.Errorf("job %s: tags: %w", c.ID, err)
+	}
+	if c.Origin, err = decodeOrigin(origin); err != nil {
+		return c, fmt.Errorf("job %s: origin: %w", c.ID, err)
+	}
+	return c, nil
+}
+
+// scanInfo reads id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt,
+// max_retries, crashes, lease_seq, worker, args, result, keep_result, error, tags, origin.
+func scanInfo(r rows) (jobrt.JobInfo, error) {
+	var i jobrt.JobInfo
+	var runAt, createdAt, finishedAt instant
+	var worker optionalID
+	var args, result, tags, origin raw
+	var reason, message text
+	err := r.Scan(&i.ID, &i.Service, &i.Kind, &i.Queue, &i.State, &reason, &i.Priority, &runAt, &createdAt, &finishedAt,
+		&i.Attempt, &i.MaxRetries, &i.Crashes, &i.LeaseSeq, &worker, &args, &result, &i.KeepResult, &message, &tags, &origin)
+	if err != nil {
+		return i, err
+	}
+	i.RunAt, i.CreatedAt, i.FinishedAt = runAt.Time, createdAt.Time, finishedAt.Time
+	i.Reason, i.Error = jobrt.DeadReason(reason), string(message)
+	i.Worker, i.Args, i.Result = worker.ID, args, result
+	if i.Tags, err = decodeTags(tags); err != nil {
+		return i, fmt.Errorf("job %s: tags: %w", i.ID, err)
+	}
+	if i.Origin, err = decodeOrigin(origin); err != nil {
+		return i, fmt.Errorf("job %s: origin: %w", i.ID, err)
+	}
+	return i, nil
+}
+
+// scanAttempt reads lease_seq, attempt, outcome, error, stack, worker, started_at, ran_us, ended_at.
+func scanAttempt(r rows) (jobrt.AttemptInfo, error) {
+	var a jobrt.AttemptInfo
+	var startedAt, endedAt instant
+	var worker optionalID
+	var ran int64
+	err := r.Scan(&a.LeaseSeq, &a.Attempt, &a.Outcome, &a.Error, &a.Stack, &worker, &startedAt, &ran, &endedAt)
+	a.Worker, a.StartedAt, a.EndedAt = worker.ID, startedAt.Time, endedAt.Time
+	a.Ran = time.Duration(ran) * time.Microsecond
+	return a, err
+}
