@@ -7,7 +7,7 @@ SHELL       := bash
 # Packages with goroutines or databases run under the race detector, the
 # others without: nothing is run twice, and what is slow to compile under the
 # detector is compiled so only where it pays.
-RACE := ./runtime/... ./store/... ./jobtest/... ./internal/pgtest/...
+RACE := ./runtime/... ./store/... ./jobtest/... ./internal/pgtest/... ./internal/readme/...
 
 # A test binary that takes longer is stuck; it then prints every goroutine.
 TIMEOUT  := 5m
