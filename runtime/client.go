@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // ClientConfig configures a Client. The zero value works.
@@ -23,14 +22,18 @@ type ClientConfig struct {
 	// MaxArgs is the largest encoded argument in bytes. Default 1 MiB.
 	MaxArgs int
 	// EnqueueTimeout bounds one enqueue outside a caller's transaction, re-sends included, in addition to the caller's
-	// context. Default 30 s.
+	// context. An enqueue within a transaction has the deadline of its context alone. Default 30 s.
 	EnqueueTimeout time.Duration
 }
 
 // DefaultMaxArgs is the largest encoded argument by default, in bytes.
 const DefaultMaxArgs = 1 << 20
 
-// Client enqueues jobs and looks them up. It holds no goroutines and needs no closing. It is safe for concurrent use.
+// lookupTimeout bounds one look at the store, in addition to the caller's context.
+const lookupTimeout = 30 * time.Second
+
+// Client enqueues jobs and looks them up. It holds no goroutines beyond a call, and needs no closing. It is safe for
+// concurrent use.
 type Client struct {
 	store  Store
 	config ClientConfig
@@ -59,7 +62,7 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 		config.EnqueueTimeout = 30 * time.Second
 	}
 	c := &Client{store: store, config: config, local: make(map[*localWaker]struct{})}
-	c.gather = newGatherer(store, config.EnqueueTimeout)
+	c.gather = newGatherer(store, config.EnqueueTimeout, c.stored)
 	c.notify = newNotifier(store)
 	return c, nil
 }
@@ -70,6 +73,8 @@ func (c *Client) Store() Store { return c.store }
 // Job returns a job's state, attempt, error and result: what a page that asks "is my export ready?" needs. The error
 // matches ErrNotFound when the id is unknown or its retention has passed.
 func (c *Client) Job(ctx context.Context, id ID) (JobInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	info, err := c.store.Job(ctx, id)
 	if err != nil {
 		return JobInfo{}, fmt.Errorf("job %s: %w", id, err)
@@ -81,10 +86,11 @@ func (c *Client) Job(ctx context.Context, id ID) (JobInfo, error) {
 // Generated stubs call it; use is their package's default client.
 //
 // Inside a handler an enqueue is idempotent: its id is derived from the running job, the kind, the arguments and how
-// many equal enqueues came before, so a second attempt enqueues nothing twice.
+// many equal enqueues succeeded before, so a second attempt enqueues nothing twice. An enqueue in a transaction that is
+// rolled back counts as one that succeeded.
 //
-// Errors: ErrNoClient, an [ArgsError], an [IDTakenError], ErrUnavailable (nothing stored), and ErrUncertain, with which
-// the returned handle is valid.
+// Errors: ErrNoClient, an [ArgsError], an [IDTakenError], ErrUnavailable (nothing stored), the error of a ctx that ended
+// before the job was sent (nothing stored), and ErrUncertain, with which alone the returned handle is valid.
 func Enqueue[A, R any](ctx context.Context, use *Client, job *Job[A, R], args A, opts ...EnqueueOption) (Handle[R], error) {
 	handles, err := EnqueueMany(ctx, use, job, []A{args}, opts...)
 	if len(handles) == 0 {
@@ -115,23 +121,26 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 	if common.job.Resend && len(args) > 1 {
 		return nil, fmt.Errorf("enqueue %s: WithID names one job, not %d; use it within Each", job.Kind, len(args))
 	}
+	calls := callsOf(running(ctx))
 	batch := make([]NewJob, len(args))
 	for i := range args {
 		e := common
 		if common.each != nil {
-			if err := e.applyAll(common.each(i)); err != nil {
+			if err := e.applyEach(common.each(i)); err != nil {
+				calls.undo()
 				return nil, fmt.Errorf("enqueue %s [%d]: %w", job.Kind, i, err)
 			}
-			if e.tx != common.tx {
-				return nil, fmt.Errorf("enqueue %s [%d]: a transaction is for the whole batch, not for Each", job.Kind, i)
-			}
 		}
-		if err := fill(ctx, c, job, &e, &args[i], i); err != nil {
+		if err := fill(ctx, c, job, &e, &args[i], i, calls); err != nil {
+			calls.undo()
 			return nil, err
 		}
 		batch[i] = e.job
 	}
 	inserted, err := c.insert(ctx, common.tx, batch)
+	if err != nil {
+		calls.undo()
+	}
 	if err != nil && !errors.Is(err, ErrUncertain) {
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
@@ -150,7 +159,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 }
 
 // fill completes one job: arguments, id and unique key.
-func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, args *A, index int) error {
+func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, args *A, index int, calls *calls) error {
 	data, err := job.Args.Append(nil, args)
 	if err != nil {
 		return &ArgsError{Kind: job.Kind, Reason: argsReason(err), Index: index, Err: err}
@@ -178,7 +187,8 @@ func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, 
 	switch {
 	case !e.job.ID.IsZero():
 	case parent != nil:
-		e.job.ID = childID(parent, job.Kind, data)
+		sum := sha256.Sum256(data)
+		e.job.ID = childID(parent.info.ID, job.Kind, sum, calls.nth(job.Kind, sum))
 		e.job.Resend = true
 	default:
 		e.job.ID = NewID()
@@ -199,94 +209,83 @@ func uniqueKey(kind, source string, key []byte) []byte {
 	return h.Sum(nil)
 }
 
-// childID derives the id of a job that a handler enqueues: the time of the parent's id, so that it stays an id of
-// version 7 and lands in the same history partition whenever it is sent again, and a digest of what makes the call.
-func childID(parent *attempt, kind string, args []byte) ID {
-	sum := sha256.Sum256(args)
-	n := parent.nth(kind + "\x00" + string(sum[:]))
-	h := sha256.New()
-	h.Write(parent.info.ID[:])
-	h.Write([]byte(kind))
-	h.Write([]byte{0})
-	h.Write(sum[:])
-	var count [8]byte
-	binary.BigEndian.PutUint64(count[:], uint64(n))
-	h.Write(count[:])
-	digest := h.Sum(nil)
-
-	var id ID
-	copy(id[:], digest)
-	copy(id[:6], parent.info.ID[:6])
-	id[6] = id[6]&0x0f | 0x70
-	id[8] = id[8]&0x3f | 0x80
-	if uuid.UUID(parent.info.ID).Version() != 7 { // chosen by WithID: no time to inherit
-		copy(id[:6], digest[16:22])
-		id[6] = id[6]&0x0f | 0x80 // version 8: the maker's own
-	}
-	return id
-}
-
 // insert sends a batch, through the caller's transaction, gathered with other callers' jobs, or by itself.
 func (c *Client) insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error) {
-	queues := queuesOf(batch)
 	if tx != nil {
 		inserted, err := c.store.Insert(ctx, tx, batch)
 		if err != nil {
 			return nil, err
 		}
-		tx.OnCommit(func() { c.wake(queues) })
+		tx.OnCommit(func() { c.stored(batch) })
 		return inserted, nil
 	}
-	var inserted []Inserted
-	var err error
 	if len(batch) == 1 && batch[0].UniqueKey == nil && !batch[0].Resend {
-		inserted, err = c.gather.insert(ctx, batch[0])
-	} else {
-		inserted, err = insertResending(ctx, c.store, c.config.EnqueueTimeout, batch)
+		return c.gather.insert(ctx, batch[0]) // wakes once for all that share the commit
 	}
+	inserted, err := insertPatiently(ctx, c.store, c.config.EnqueueTimeout, batch)
 	if err == nil || errors.Is(err, ErrUncertain) {
-		c.wake(queues)
+		c.stored(batch)
 	}
 	return inserted, err
 }
 
-// queuesOf returns the queues in which a worker can start at once.
+// queuesOf returns the queues in which a worker may start at once.
 func queuesOf(batch []NewJob) []string {
 	var queues []string
-next:
-	for _, job := range batch {
-		for _, q := range queues {
-			if q == job.Queue {
-				continue next
-			}
+	for i := range batch {
+		if delayOf(&batch[i]) == 0 && !slices.Contains(queues, batch[i].Queue) {
+			queues = append(queues, batch[i].Queue)
 		}
-		queues = append(queues, job.Queue)
 	}
 	return queues
 }
 
-// wake tells the pools of this process and, best effort, those of others.
-func (c *Client) wake(queues []string) {
-	c.wakeLocal(queues)
+// nextDue returns the time until the first job of batch that is not ready at once; negative when there is none.
+func nextDue(batch []NewJob) time.Duration {
+	due := time.Duration(-1)
+	for i := range batch {
+		if d := delayOf(&batch[i]); d > 0 && (due < 0 || d < due) {
+			due = d
+		}
+	}
+	return due
+}
+
+// delayOf is how far in the future a job is due, by this process's clock: good enough for a wake-up, which only makes
+// somebody ask the store.
+func delayOf(job *NewJob) time.Duration {
+	if job.RunAt.IsZero() {
+		return job.Delay
+	}
+	return max(time.Until(job.RunAt), 0)
+}
+
+// stored tells workers of a batch that is stored, or may be.
+func (c *Client) stored(batch []NewJob) { c.wake(queuesOf(batch), nextDue(batch)) }
+
+// wake tells the pools of this process and, best effort, those of others. due is negative for none.
+func (c *Client) wake(queues []string, due time.Duration) {
+	c.mu.Lock()
+	for w := range c.local {
+		for _, q := range queues {
+			w.ready(q)
+		}
+		if due >= 0 {
+			w.due(due)
+		}
+	}
+	c.mu.Unlock()
 	c.notify.send(queues)
 }
 
-func (c *Client) wakeLocal(queues []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for w := range c.local {
-		for _, q := range queues {
-			w.wake(q)
-		}
-	}
+// localWaker is a pool of this process that wants to know of its client's enqueues. Its functions must not block.
+type localWaker struct {
+	ready func(queue string)
+	due   func(in time.Duration)
 }
 
-// localWaker is a pool that wants to know of this client's enqueues.
-type localWaker struct{ wake func(queue string) }
-
-// subscribe calls wake for each queue that gets jobs until the returned function is called. wake must not block.
-func (c *Client) subscribe(wake func(queue string)) (unsubscribe func()) {
-	w := &localWaker{wake}
+// subscribe adds w until the returned function is called.
+func (c *Client) subscribe(w *localWaker) (unsubscribe func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.local[w] = struct{}{}

@@ -2,8 +2,8 @@ package jobrt
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -66,20 +66,7 @@ type attempt struct {
 	keepResult   bool
 	startedAt    time.Time
 
-	mu    sync.Mutex
-	calls map[string]int // equal enqueues so far, for derived ids
-}
-
-// nth counts the enqueues with an equal kind and args in this attempt.
-func (a *attempt) nth(key string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.calls == nil {
-		a.calls = make(map[string]int)
-	}
-	n := a.calls[key]
-	a.calls[key] = n + 1
-	return n
+	ordinals ordinals // of equal enqueues, for derived ids
 }
 
 type attemptKey struct{}
@@ -94,12 +81,16 @@ func running(ctx context.Context) *attempt {
 }
 
 // FinishInTx completes the running job as succeeded in tx, so that the handler's own writes and the job's end commit
-// together or not at all. Users call bunstore.FinishIn. It fails when the claim has been lost: then roll back.
+// together or not at all. Users call bunstore.FinishIn. On every error roll back; ErrLeaseLost
+// says that the claim has been lost.
 // result is nil for a job without result.
 func FinishInTx(ctx context.Context, tx Tx, result any) error {
 	a := running(ctx)
 	if a == nil {
-		return fmt.Errorf("finish in transaction: not inside a handler")
+		return errors.New("finish in transaction: not inside a handler")
+	}
+	if tx == nil {
+		return fmt.Errorf("finish job %s in transaction: nil transaction", a.info.ID)
 	}
 	f := Finish{Ref: a.ref, Verdict: VerdictSucceeded, StartedAt: a.startedAt, Ran: time.Since(a.startedAt), Worker: a.worker}
 	if a.keepResult && result != nil {
@@ -118,6 +109,8 @@ func FinishInTx(ctx context.Context, tx Tx, result any) error {
 		return nil
 	case FinishRefused:
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, res[0].Err)
+	case FinishBusy:
+		return fmt.Errorf("finish job %s in transaction: another transaction holds the job's row; roll back and let the attempt fail", a.info.ID)
 	default:
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, ErrLeaseLost)
 	}

@@ -3,6 +3,7 @@ package jobrt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -86,7 +87,7 @@ const (
 
 // Await waits until the job has ended, or ctx has, and returns its result. It is for tests and command lines: it asks
 // the store again and again, 10 ms to 1 s apart, and inside a handler it fails with ErrInHandler, because it would hold
-// the slot that the other job may need.
+// the slot that the other job may need. A store that is away is asked again.
 //
 // Errors: ErrUnbound, ErrInHandler, ErrNotFound (removed after its retention), ErrResultNotKept, a [JobError] when the
 // job is dead or cancelled, and the cause of ctx.
@@ -101,7 +102,10 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 	}
 	for pause := awaitFirst; ; pause = min(2*pause, awaitMax) {
 		info, err := h.client.Job(ctx, h.id)
-		if err != nil {
+		if err != nil && ctx.Err() != nil {
+			return zero, fmt.Errorf("await job %s: %w", h.id, endOf(ctx))
+		}
+		if err != nil && !errors.Is(err, ErrUnavailable) {
 			return zero, fmt.Errorf("await: %w", err)
 		}
 		switch info.State {
@@ -112,7 +116,10 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return zero, fmt.Errorf("await job %s (%s): %w", h.id, info.State, context.Cause(ctx))
+			if err != nil {
+				return zero, fmt.Errorf("await: %w (%w)", err, endOf(ctx))
+			}
+			return zero, fmt.Errorf("await job %s (%s): %w", h.id, info.State, endOf(ctx))
 		case <-time.After(pause):
 		}
 	}

@@ -17,11 +17,24 @@ func NewID() ID { return ID(uuid.Must(uuid.NewV7())) }
 
 // ParseID reads the usual 36-character form.
 func ParseID(s string) (ID, error) {
+	if len(s) != 36 {
+		return ID{}, fmt.Errorf("job id %q: must be 36 characters like %s", clip(s), exampleID)
+	}
 	u, err := uuid.Parse(s)
 	if err != nil {
-		return ID{}, fmt.Errorf("job id %q: %w", s, err)
+		return ID{}, fmt.Errorf("job id %q: must be hexadecimal like %s", s, exampleID)
 	}
 	return ID(u), nil
+}
+
+const exampleID = "0198c5d2-6b1e-7c3a-9f00-5d0a1b2c3d4e"
+
+// clip keeps the head of a text that somebody passed off as an id.
+func clip(s string) string {
+	if len(s) <= 2*36 {
+		return s
+	}
+	return s[:2*36] + "..."
 }
 
 // String returns the usual 36-character form.

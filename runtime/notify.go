@@ -2,6 +2,8 @@ package jobrt
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,6 +28,7 @@ func newNotifier(store Store) *notifier {
 	return &notifier{store: store, pending: make(map[string]struct{})}
 }
 
+// send returns at once. A goroutine that ends by itself, soon after the last queue named, does the sending.
 func (n *notifier) send(queues []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -38,14 +41,11 @@ func (n *notifier) send(queues []string) {
 	}
 }
 
-// run sends until nothing is pending. Errors are dropped: polling finds the jobs.
+// run sends until nothing is pending.
 func (n *notifier) run() {
 	for {
 		n.mu.Lock()
-		queues := make([]string, 0, len(n.pending))
-		for q := range n.pending {
-			queues = append(queues, q)
-		}
+		queues := slices.Sorted(maps.Keys(n.pending))
 		clear(n.pending)
 		if len(queues) == 0 {
 			n.sending = false
@@ -53,10 +53,16 @@ func (n *notifier) run() {
 			return
 		}
 		n.mu.Unlock()
-
-		ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
-		_ = n.store.Notify(ctx, queues)
-		cancel()
+		n.tell(queues)
 		time.Sleep(notifyGap)
 	}
+}
+
+// tell sends one notification. A store that fails, even by a panic, costs a wake-up and nothing else: polling finds
+// the jobs.
+func (n *notifier) tell(queues []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
+	defer cancel()
+	defer func() { _ = recover() }()
+	_ = n.store.Notify(ctx, queues)
 }

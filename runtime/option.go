@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // EnqueueOption changes one enqueue. Options are applied in order; a later one wins.
@@ -35,6 +37,9 @@ func At(t time.Time) EnqueueOption {
 	return option(func(e *enqueue) error {
 		if t.IsZero() {
 			return errors.New("At: zero time")
+		}
+		if year := t.UTC().Year(); year < 1 || year > 9999 {
+			return fmt.Errorf("At: year %d is not within 1 and 9999", year)
 		}
 		e.job.RunAt, e.job.Delay = t, 0
 		return nil
@@ -79,7 +84,13 @@ const maxRetries = 1000
 // Unique makes key the job's unique key, within its kind: while a live job holds the key, the enqueue returns that
 // job's handle, and Existed says so.
 func Unique(key string) EnqueueOption {
-	return option(func(e *enqueue) error { e.key = &key; return nil })
+	return option(func(e *enqueue) error {
+		if key == "" {
+			return errors.New("Unique: empty key")
+		}
+		e.key = &key
+		return nil
+	})
 }
 
 // Timeout cancels the handler's context after d, in place of the annotation's timeout.
@@ -124,13 +135,26 @@ func WithID(id ID) EnqueueOption {
 }
 
 // Each gives every job of an enqueue of many its own options, after the common ones. i is the index of its arguments.
+// A transaction and another Each are not for single jobs, and fail the enqueue.
 func Each(options func(i int) []EnqueueOption) EnqueueOption {
-	return option(func(e *enqueue) error { e.each = options; return nil })
+	return option(func(e *enqueue) error {
+		if options == nil {
+			return errors.New("Each: nil function")
+		}
+		e.each = options
+		return nil
+	})
 }
 
 // InTx enqueues in an open transaction of the store. Users call bunstore.In, InSQL or InPgx.
 func InTx(tx Tx) EnqueueOption {
-	return option(func(e *enqueue) error { e.tx = tx; return nil })
+	return option(func(e *enqueue) error {
+		if tx == nil {
+			return errors.New("InTx: nil transaction")
+		}
+		e.tx = tx
+		return nil
+	})
 }
 
 // FailedOption is an option that makes its enqueue fail with err. Packages that make options use it to report a
@@ -164,6 +188,21 @@ func (e *enqueue) applyAll(opts []EnqueueOption) error {
 	return nil
 }
 
+// applyEach applies the options of one job of many.
+func (e *enqueue) applyEach(opts []EnqueueOption) error {
+	e.tx, e.each = nil, nil
+	if err := e.applyAll(opts); err != nil {
+		return err
+	}
+	switch {
+	case e.tx != nil:
+		return errors.New("Each: a transaction is for the whole batch")
+	case e.each != nil:
+		return errors.New("Each: within Each")
+	}
+	return nil
+}
+
 // maxName is the longest queue name or tag, in bytes.
 const maxName = 128
 
@@ -173,8 +212,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s %q: must be 1 to %d bytes long", what, name, maxName)
 	}
 	for _, r := range name {
-		if r <= ' ' || r == 0x7f || r == '\uFFFD' {
-			return fmt.Errorf("%s %q: must not contain spaces, control or invalid characters", what, name)
+		if r == ' ' || r == utf8.RuneError || !unicode.IsPrint(r) {
+			return fmt.Errorf("%s %q: must not contain spaces, invisible or invalid characters", what, name)
 		}
 	}
 	return nil
