@@ -67,6 +67,10 @@ type Type struct {
 	// needs an addressable value (it has a pointer receiver). The
 	// unmarshalling method always has one, or works through a reference.
 	PointerMarshal bool
+	// Under is, for JSON and Text, the kind of the Go type below the methods,
+	// which is what omitempty looks at: String for `type ID string`, Array for
+	// a [16]byte. Of the number kinds any will do. Invalid counts as Struct.
+	Under Kind
 	// Comparable says that == works on values of the type.
 	Comparable bool
 	// HasIsZero says that the type, or a pointer to it when PointerIsZero is

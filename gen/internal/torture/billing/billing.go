@@ -1,0 +1,88 @@
+// Package billing has a handler of every form.
+package billing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jobgen/jobgen/gen/internal/torture/gen"
+	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+)
+
+//jobqueue:billing workers=3 owner=billing-team
+//jobqueue:reports
+
+// ErrBadAddress is an error that no retry can cure.
+var ErrBadAddress = errors.New("bad address")
+
+// AddressError is an error type that no retry can cure.
+type AddressError struct{ Address string }
+
+func (e *AddressError) Error() string { return "bad address " + e.Address }
+
+// Service has pointer methods as handlers.
+type Service struct{ Sent []kinds.Scalars }
+
+// Clock has a value method as a handler.
+type Clock struct{ Name string }
+
+// SendInvoice renders an invoice.
+//
+// It has a list:
+//
+//	a code block "with quotes"
+//
+//job:queue=billing retry=3 timeout=30s unique=Int64,String unique-for=1h permanent=ErrBadAddress,*AddressError
+//job:tags=money,mail owner="Ann \"A\" `B`" backoff=linear backoff-base=1500ms
+func (s *Service) SendInvoice(_ context.Context, a kinds.Scalars) (kinds.Line, error) {
+	s.Sent = append(s.Sent, a)
+	return kinds.Line{SKU: a.String, Qty: int32(len(s.Sent))}, nil
+}
+
+//job:queue=reports delays=1s,1m,2h priority=2
+func (s *Service) CloseMonth(context.Context) error { return nil }
+
+// Tick has neither arguments nor dependencies that may change.
+//
+//job:handler deprecated="use CloseMonth" unique
+func (c Clock) Tick(context.Context) (otherkinds.Line, error) {
+	return otherkinds.Line{Text: c.Name}, nil
+}
+
+// Fan enqueues itself, which a descriptor that held its handler would not allow.
+//
+//job:handler keep
+func Fan(ctx context.Context, a kinds.Nested) error {
+	if a.Pointer == nil {
+		return nil
+	}
+	_, err := gen.EnqueueFan(ctx, kinds.Nested{})
+	return err
+}
+
+//job:handler unique=Anonymous.X,Pointer.SKU,ByName
+func Deep(_ context.Context, a kinds.Nested) (kinds.Page[kinds.Line], error) {
+	return a.Page, nil
+}
+
+//job:handler
+func Named(context.Context, kinds.Named) (kinds.Optional, error) { return kinds.Optional{}, nil }
+
+//job:handler unique
+func OmitZero(_ context.Context, a kinds.OmitZero) (kinds.OmitZero, error) { return a, nil }
+
+//job:handler alias=old.Embedded
+func Embedded(_ context.Context, a kinds.Embedded) (kinds.Methods, error) {
+	return kinds.Methods{}, fmt.Errorf("embedded %d", a.ID)
+}
+
+//job:handler
+func Words(context.Context, kinds.Words) (kinds.Empty, error) { return kinds.Empty{}, nil }
+
+//job:handler
+func Private(context.Context, kinds.Private) (kinds.Money, error) { return kinds.Money{}, nil }
+
+//job:handler
+func Hidden(context.Context, kinds.Hidden) (otherkinds.Line, error) { return otherkinds.Line{}, nil }

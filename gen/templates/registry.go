@@ -1,0 +1,142 @@
+package templates
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// registerFile emits the worker package: the one that knows the handlers.
+//
+//	type Deps struct{ BillingService *billing.Service }
+//
+//	func Register(r *jobrt.Registry, d Deps) error { … }
+func (r *renderer) registerFile() *jen.File {
+	m := r.m
+	f := r.newFile(m.OutPath+"/"+m.WorkerDir, m.WorkerDir)
+	f.PackageComment(fmt.Sprintf("// Package %s joins the jobs of service %s with their handlers.", m.WorkerDir, m.Service))
+
+	versionCheck(f.Group)
+
+	f.Line()
+	if len(m.Deps) == 0 {
+		comment(f.Group, "Deps is empty: no handler is a method.")
+		f.Type().Id("Deps").Struct()
+	} else {
+		comment(f.Group, "Deps are the values whose methods are handlers. All of them are needed.")
+		f.Type().Id("Deps").StructFunc(func(g *jen.Group) {
+			for _, d := range m.Deps {
+				g.Id(d.Field).Op("*").Add(name(d.Type))
+			}
+		})
+	}
+
+	f.Line()
+	comment(f.Group, "Register declares the queues and binds every handler of the service to its job.")
+	if len(m.Deps) > 0 {
+		comment(f.Group, "A nil dependency is an error that names it, and then nothing is registered.")
+	}
+	f.Func().Id("Register").Params(jen.Id("r").Op("*").Qual(pathJobrt, "Registry"), jen.Id("d").Id("Deps")).Error().BlockFunc(func(g *jen.Group) {
+		r.registerBody(g)
+	})
+
+	for _, j := range m.Jobs {
+		r.handlerCheck(f, j)
+	}
+	return f
+}
+
+func (r *renderer) registerBody(g *jen.Group) {
+	if len(r.m.Deps) > 0 {
+		g.Var().Id("missing").Index().Error()
+		for _, d := range r.m.Deps {
+			g.If(jen.Id("d").Dot(d.Field).Op("==").Nil()).Block(
+				jen.Id("missing").Op("=").Append(jen.Id("missing"), jen.Qual("errors", "New").Call(
+					jen.Lit(fmt.Sprintf("register jobs: %s.Deps.%s (*%s) is nil", r.m.WorkerDir, d.Field, d.Type)))))
+		}
+		g.If(jen.Id("missing").Op("!=").Nil()).Block(jen.Return(jen.Qual("errors", "Join").Call(jen.Id("missing").Op("..."))))
+	}
+	for _, q := range r.m.Queues {
+		check(g, jen.Id("r").Dot("DeclareQueue").Call(jen.Qual(pathJobrt, "QueueInfo").Add(fields(func(set setter) {
+			set("Name", jen.Lit(q.Name))
+			if q.Workers > 0 {
+				set("Workers", jen.Lit(q.Workers))
+			}
+			if len(q.Declared) > 0 {
+				set("Settings", settingList(q.Declared))
+			}
+		}))))
+	}
+	for _, j := range r.m.Jobs {
+		check(g, jen.Qual(pathJobrt, "Register").CallFunc(func(g *jen.Group) {
+			g.Id("r")
+			g.Qual(r.m.OutPath, descriptor(j))
+			g.Add(handler(j))
+			permanent(g, j.Settings.Permanent)
+		}))
+	}
+	g.Return(jen.Nil())
+}
+
+// check emits a call whose error ends the function.
+func check(g *jen.Group, call *jen.Statement) {
+	g.If(jen.Err().Op(":=").Add(call), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
+}
+
+// handler emits the handler as func(context.Context, A) (R, error): itself where it is one, and a function around it
+// where it has no arguments or no result. A method with a value receiver is called through its pointer each time, so
+// that it sees the value of that moment.
+func handler(j *model.Job) *jen.Statement {
+	value := func() *jen.Statement {
+		if j.Receiver != nil {
+			return jen.Id("d").Dot(j.Receiver.Dep.Field).Dot(j.Func.Name)
+		}
+		return name(j.Func)
+	}
+	if j.Args != nil && j.Result != nil && (j.Receiver == nil || j.Receiver.Pointer) {
+		return value()
+	}
+	args := jen.Id("args").Add(typeOrNone(j.Args))
+	if j.Args == nil {
+		args = jen.Id("_").Add(typeOrNone(nil))
+	}
+	call := value().CallFunc(func(g *jen.Group) {
+		g.Id("ctx")
+		if j.Args != nil {
+			g.Id("args")
+		}
+	})
+	ret := jen.Return(call)
+	if j.Result == nil {
+		ret = jen.Return(jen.Qual(pathJobrt, "None").Values(), call)
+	}
+	return jen.Func().Params(jen.Id("ctx").Qual("context", "Context"), args).Params(typeOrNone(j.Result), jen.Error()).Block(ret)
+}
+
+// permanent emits the errors that no retry can cure.
+func permanent(g *jen.Group, refs []model.ErrorRef) {
+	var values []jen.Code
+	for _, ref := range refs {
+		if !ref.IsType {
+			values = append(values, name(ref.Name))
+		}
+	}
+	if len(values) > 0 {
+		g.Qual(pathJobrt, "PermanentErrors").Call(values...)
+	}
+	for _, ref := range refs {
+		if ref.IsType {
+			g.Qual(pathJobrt, "PermanentErrorType").Types(jen.Id(strings.Repeat("*", btoi(ref.Pointer))).Add(name(ref.Name))).Call()
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,117 @@
+package templates
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// CodegenVersion is the version of what the templates emit. It goes up when generated code needs something of the
+// runtime that it did not need before, and the runtime's MinCodegen and MaxCodegen say which versions it can serve.
+const CodegenVersion = 1
+
+// renderer holds what the emitters of one module share.
+type renderer struct {
+	m *model.Module
+
+	aliases   map[string]string // import path -> name in generated code
+	realNames map[string]string // import path -> the package's own name
+	taken     map[string]bool   // identifiers that are spoken for: imports, locals, package level
+
+	codecs map[*model.Type]*codec // of arguments, results and the structs within them
+}
+
+// Render returns the files of m by slash-separated path relative to the output directory. It is an error when two jobs
+// lead to one Go name.
+func Render(m *model.Module) (map[string][]byte, error) {
+	r := &renderer{m: m}
+	exported, err := exportedNames(m)
+	if err != nil {
+		return nil, err
+	}
+	r.nameImports(exported)
+	r.collectCodecs()
+
+	files := make(map[string][]byte)
+	add := func(name string, f *jen.File) error {
+		src, err := r.source(f)
+		if err != nil {
+			return fmt.Errorf("render %s: %w", name, err)
+		}
+		files[name] = src
+		return nil
+	}
+	if err := add("client_gen.go", r.clientFile()); err != nil {
+		return nil, err
+	}
+	stems := make(map[string]bool)
+	for _, p := range m.Packages {
+		name := unusedStem(stems, p.Stem, "jobs") + "_gen.go"
+		if err := add(name, r.stubsFile(p)); err != nil {
+			return nil, err
+		}
+	}
+	for _, group := range r.codecGroups() {
+		name := unusedStem(stems, group.stem, "types") + "_gen.go"
+		if err := add(name, r.codecFile(group)); err != nil {
+			return nil, err
+		}
+	}
+	if err := add(m.WorkerDir+"/register_gen.go", r.registerFile()); err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// unusedStem takes a file's stem that no file has yet; client_gen.go is always there.
+func unusedStem(used map[string]bool, stem, suffix string) string {
+	used["client"] = true
+	for used[stem] {
+		stem += "_" + suffix
+	}
+	used[stem] = true
+	return stem
+}
+
+// exportedNames lists the exported package-level names of the client package.
+func exportedNames(m *model.Module) ([]string, error) {
+	owner := map[string]string{"Use": "", "Client": "", "NewClient": "", "Enqueuer": ""}
+	for _, j := range m.Jobs {
+		names := []string{descriptor(j), enqueue(j), handle(j)}
+		if j.Args != nil {
+			names = append(names, enqueueMany(j))
+		}
+		for _, n := range names {
+			if other, taken := owner[n]; taken {
+				if other == "" {
+					return nil, fmt.Errorf("job %s: its %s is a name that the generated package needs; set stub=", j.GoName(), n)
+				}
+				return nil, fmt.Errorf("jobs %s and %s both generate %s; set stub= on one of them", other, j.GoName(), n)
+			}
+			owner[n] = j.GoName()
+		}
+	}
+	names := make([]string, 0, len(owner))
+	for n := range owner {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// The exported names of a job.
+func descriptor(j *model.Job) string  { return j.Stub + "Job" }
+func enqueue(j *model.Job) string     { return "Enqueue" + j.Stub }
+func enqueueMany(j *model.Job) string { return "Enqueue" + j.Stub + "Many" }
+func handle(j *model.Job) string      { return j.Stub + "Handle" }
+
+// typeOrNone emits a job's argument or result type.
+func typeOrNone(t *model.Type) *jen.Statement {
+	if t == nil {
+		return jen.Qual(pathJobrt, "None")
+	}
+	return expr(t.Go)
+}

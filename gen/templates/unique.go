@@ -1,0 +1,72 @@
+package templates
+
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// uniqueKey emits the function that makes a job's unique key, a JSON list of the named fields or the whole arguments,
+// and returns its name; "" when the job isn't unique. A nil pointer on the way to a field counts as null.
+//
+//	func uniqueSendInvoice(dst []byte, v *jobs.SendInvoice) ([]byte, error) {
+//		dst = append(dst, '[')
+//		dst = jobjson.AppendInt(dst, v.InvoiceID)
+//		return append(dst, ']'), nil
+//	}
+func (r *renderer) uniqueKey(f *jen.File, j *model.Job) string {
+	u := j.Settings.Unique
+	switch {
+	case u == nil:
+		return ""
+	case j.Args == nil:
+		fn := r.unexported("unique" + j.Stub)
+		r.uniqueFunc(f, fn, j, func(g *jen.Group) {
+			g.Return(jen.Append(jen.Id("dst"), jen.Lit("[]").Op("...")), jen.Nil())
+		})
+		return fn
+	case u.All || len(u.Fields) == 0:
+		return r.codecs[j.Args].append
+	}
+	fn := r.unexported("unique" + j.Stub)
+	r.uniqueFunc(f, fn, j, func(g *jen.Group) {
+		for _, ref := range u.Fields {
+			if fallible(ref.Leaf()) {
+				g.Var().Err().Error()
+				break
+			}
+		}
+		for i, ref := range u.Fields {
+			if i == 0 {
+				appendByte(g, '[')
+			} else {
+				appendByte(g, ',')
+			}
+			r.uniqueField(g, ref, variable("v"), 0)
+		}
+		g.Return(jen.Append(jen.Id("dst"), jen.LitRune(']')), jen.Nil())
+	})
+	return fn
+}
+
+func (r *renderer) uniqueFunc(f *jen.File, fn string, j *model.Job, body func(*jen.Group)) {
+	comment(f.Group, fn+" says which "+j.GoName()+" jobs are the same work.")
+	f.Func().Id(fn).Params(jen.Id("dst").Index().Byte(), jen.Id("v").Op("*").Add(typeOrNone(j.Args))).Params(jen.Index().Byte(), jen.Error()).BlockFunc(body)
+	f.Line()
+}
+
+// uniqueField emits the steps of one reference from step n on.
+func (r *renderer) uniqueField(g *jen.Group, ref model.FieldRef, p place, n int) {
+	step := ref.Steps[n]
+	p = p.within([]string{step.Name})
+	if n == len(ref.Steps)-1 {
+		e := &encoder{r: r}
+		e.value(g, step.Type, p, []jen.Code{jen.Lit("." + ref.String())}, 1)
+		return
+	}
+	if step.Type.Kind == model.Pointer {
+		orNull(g, p, func(g *jen.Group) { r.uniqueField(g, ref, p, n+1) })
+		return
+	}
+	r.uniqueField(g, ref, p, n+1)
+}
