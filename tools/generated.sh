@@ -4,13 +4,13 @@
 # it compares the tree before with the tree after.
 set -euo pipefail
 
-snapshot() { git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 sha256sum 2>/dev/null || true; }
+snapshot() { find . -path ./.git -prune -o -type f -exec cksum {} + | sort -k 3; }
 
 before=$(snapshot)
 go generate ./...
 after=$(snapshot)
 if ! changed=$(diff <(echo "$before") <(echo "$after")); then
 	echo "go generate changed files; commit what it wrote:" >&2
-	echo "$changed" | sed -n 's/^[<>] [0-9a-f]*  /    /p' | sort -u >&2
+	echo "$changed" | sed -n 's/^[<>] [0-9]* [0-9]* /    /p' | sort -u >&2
 	exit 1
 fi

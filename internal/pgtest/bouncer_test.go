@@ -61,6 +61,7 @@ func TestBouncerMixesSessions(t *testing.T) {
 }
 
 func TestBouncerSurvivesItsServersRestart(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.StartPrivate(t, pgtest.Options{})
 	bouncer := pgtest.StartBouncer(t, srv)
 	dsn := bouncer.DSN(srv.DSN())

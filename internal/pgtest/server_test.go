@@ -115,6 +115,7 @@ func TestNewDatabaseFromPreparesOnce(t *testing.T) {
 }
 
 func TestRestartKeepsDataAndPort(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.StartPrivate(t, pgtest.Options{})
 	dsn := srv.NewDatabase(t)
 	addr := srv.Addr()
@@ -139,6 +140,7 @@ func TestRestartKeepsDataAndPort(t *testing.T) {
 }
 
 func TestStopTwiceAndStartTwiceDoNothing(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.StartPrivate(t, pgtest.Options{Settings: map[string]string{"max_connections": "20"}})
 	srv.StartAgain(t)
 	var limit string
@@ -172,6 +174,7 @@ func TestPasswordIsNeeded(t *testing.T) {
 }
 
 func TestLockWaitsAreLogged(t *testing.T) {
+	t.Parallel()
 	// A short deadlock_timeout is also how long a wait goes unlogged.
 	srv := pgtest.StartPrivate(t, pgtest.Options{Settings: map[string]string{"deadlock_timeout": "'10ms'"}})
 	db := open(t, srv.DSN())
@@ -230,6 +233,7 @@ func TestLaunchStopsWithItsContext(t *testing.T) {
 // A server must not outlive a test binary that was killed, and the next
 // server removes the dead one's folder.
 func TestServerDiesWithTheProcessThatStartedIt(t *testing.T) {
+	t.Parallel()
 	if !diesWithParent {
 		t.Log("not promised on this system")
 		return
