@@ -1,0 +1,171 @@
+// Package gen is jobgen: it reads the //job: annotations of a module and writes
+// the typed client, the codecs and the registry that belong to them.
+//
+// Generate is the whole pipeline. It needs nothing but the signatures of
+// annotated functions to be readable: generated code may be missing, stale or
+// full of conflict markers. Nothing is written unless everything could be
+// rendered, files that would not change are left alone, and nothing is removed
+// but files that carry jobgen's own header.
+package gen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/jobgen/jobgen/gen/internal/check"
+	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/load"
+	"github.com/jobgen/jobgen/gen/internal/model"
+	"github.com/jobgen/jobgen/gen/templates"
+)
+
+// Options say what to generate. The zero value generates the jobs of the
+// module around the current directory into ./gen.
+type Options struct {
+	// Dir is the directory that everything else is relative to. Default: the
+	// current directory.
+	Dir string
+	// Out is the directory of the generated client package; the registry goes
+	// to its subdirectory worker. Default: "gen".
+	Out string
+	// Service is the first part of stored job names. Default: the last element
+	// of the module path.
+	Service string
+	// Patterns select the packages whose jobs are generated. Default: "./...".
+	Patterns []string
+	// DryRun compares instead of writing: see Result.Changes.
+	DryRun bool
+}
+
+// Result is what a run found and did.
+type Result struct {
+	Jobs        []Job             // by name; what could be read, also when there are diagnostics
+	Files       map[string][]byte // by slash-separated path relative to OutDir; nil when there are diagnostics
+	OutDir      string            // absolute
+	Changes     []Change          // what was written, or with DryRun would have been, by path
+	Diagnostics []Diagnostic      // faults of the user's code, in order of position
+	Ignored     []string          // test files with annotations, which do nothing there
+	Timings     []Timing          // in order
+}
+
+// Timing is how long one phase took.
+type Timing struct {
+	Phase string
+	Took  time.Duration
+}
+
+// ErrUsage marks errors about what the caller asked for, such as an output
+// directory that holds other code.
+var ErrUsage = errors.New("usage")
+
+// Generate reads the module, and writes its generated code unless there are
+// diagnostics. The error is for what isn't the fault of the annotated code: an
+// unreadable module, a wrong option, a disk that can't be written.
+func Generate(ctx context.Context, opts Options) (*Result, error) {
+	res := &Result{}
+	clock := res.stopwatch()
+
+	module, err := read(ctx, opts, res)
+	if err != nil || len(res.Diagnostics) > 0 {
+		return res, err
+	}
+	clock("check")
+
+	out, err := openOutput(res.OutDir)
+	if err != nil {
+		return res, err
+	}
+	if len(module.Jobs) == 0 && len(out.files) == 0 {
+		return res, nil // a module that doesn't use jobgen
+	}
+	if res.Files, err = templates.Render(module); err != nil {
+		return res, fmt.Errorf("render: %w", err)
+	}
+	clock("render")
+
+	res.Changes = out.compare(res.Files)
+	if !opts.DryRun {
+		err = out.write(res.Files, res.Changes)
+		clock("write")
+	}
+	return res, err
+}
+
+// read loads and checks the module, and fills in what Result says about it.
+func read(ctx context.Context, opts Options, res *Result) (*model.Module, error) {
+	dir := opts.Dir
+	if dir == "" {
+		dir = "."
+	}
+	root, modulePath, err := load.FindModule(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	outPath := ""
+	if res.OutDir, outPath, err = output(dir, root, modulePath, opts.Out); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if opts.Service != "" && opts.Service != check.ServiceOf(opts.Service) {
+		return nil, fmt.Errorf("%w: service name %q: want letters, digits and . _ -", ErrUsage, opts.Service)
+	}
+	src, diags, err := load.Load(ctx, load.Config{Dir: dir, Patterns: opts.Patterns, Timing: func(phase string, took time.Duration) {
+		res.Timings = append(res.Timings, Timing{phase, took})
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if len(src.Packages) == 0 && src.Annotated > 0 {
+		return nil, fmt.Errorf("%w: no selected package has jobs, but others of the module have", ErrUsage)
+	}
+	module, more := check.Check(src, check.Options{Service: opts.Service, OutPath: outPath})
+	res.Diagnostics = diag.Sort(append(diags, more...))
+	res.Jobs = inventory(module)
+	res.Ignored = src.Tests
+	return module, nil
+}
+
+// output returns the absolute directory and the import path of the client
+// package.
+func output(dir, root, modulePath, out string) (string, string, error) {
+	if out == "" {
+		out = "gen"
+	}
+	if !filepath.IsAbs(out) {
+		out = filepath.Join(dir, out)
+	}
+	abs, err := filepath.Abs(out)
+	if err != nil {
+		return "", "", err
+	}
+	rel, err := filepath.Rel(root, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", "", fmt.Errorf("output directory %s is outside the module in %s", abs, root)
+	}
+	if rel == "." {
+		return "", "", errors.New("the output directory can't be the module's root; choose a directory for generated code alone")
+	}
+	if fi, err := os.Stat(abs); err == nil && !fi.IsDir() {
+		return "", "", fmt.Errorf("output directory %s is a file", abs)
+	}
+	return abs, path.Join(modulePath, filepath.ToSlash(rel)), nil
+}
+
+func (r *Result) stopwatch() func(phase string) {
+	last := time.Now()
+	return func(phase string) {
+		now := time.Now()
+		took := now.Sub(last)
+		if phase == "check" { // the loader has reported its own phases
+			for _, t := range r.Timings {
+				took -= t.Took
+			}
+		}
+		r.Timings = append(r.Timings, Timing{phase, took})
+		last = now
+	}
+}

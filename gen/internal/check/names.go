@@ -1,0 +1,154 @@
+package check
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// reserved are the names that the generated package declares for itself.
+var reserved = map[string]bool{"Use": true, "Client": true, "NewClient": true, "Enqueuer": true}
+
+// uniqueNames reports jobs that would share a stored name or a generated
+// identifier.
+func (c *checker) uniqueNames(m *model.Module) {
+	names := map[string]*model.Job{}
+	idents := map[string]*model.Job{}
+	jobs := slices.Clone(m.Jobs)
+	slices.SortStableFunc(jobs, func(a, b *model.Job) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Offset, b.Pos.Offset))
+	})
+	for _, j := range jobs {
+		if other := names[j.Name]; other != nil {
+			c.report("JG020", j.Pos, "two jobs are stored as "+j.Name+"; set name= on one of them",
+				diag.Note{Pos: other.Pos, Message: "the other is " + other.GoName()})
+			continue
+		}
+		names[j.Name] = j
+	}
+	for _, j := range jobs {
+		for _, a := range j.Settings.Aliases {
+			if other := names[a]; other != nil {
+				c.report("JG020", j.Pos, "alias "+a+" of "+j.GoName()+" is the name of another job",
+					diag.Note{Pos: other.Pos, Message: "the other is " + other.GoName()})
+				continue
+			}
+			names[a] = j
+		}
+	}
+	for _, j := range jobs {
+		for _, id := range identifiers(j) {
+			if reserved[id] {
+				c.report("JG024", j.Pos, j.GoName()+" would generate "+id+", which the generated package needs for itself; set stub= to another name")
+				break
+			}
+			if other := idents[id]; other != nil {
+				c.report("JG021", j.Pos, j.GoName()+" and "+other.GoName()+" would both generate "+id+"; set stub= on one of them, such as stub="+exportedName(camel(j.Func.Pkg))+j.Stub,
+					diag.Note{Pos: other.Pos, Message: "the other is here"})
+				break
+			}
+			idents[id] = j
+		}
+	}
+}
+
+// identifiers lists the exported names that a job adds to the generated
+// package.
+func identifiers(j *model.Job) []string {
+	ids := []string{"Enqueue" + j.Stub, j.Stub + "Handle", j.Stub + "Job"}
+	if j.Args != nil {
+		ids = append(ids, "Enqueue"+j.Stub+"Many")
+	}
+	return ids
+}
+
+// dependencies makes the fields of worker.Deps and points receivers at them.
+func (c *checker) dependencies(jobs []*model.Job) []*model.Dep {
+	byType := map[model.Name]*model.Dep{}
+	byField := map[string]*model.Job{}
+	var deps []*model.Dep
+	for _, j := range jobs {
+		if j.Receiver == nil {
+			continue
+		}
+		d := byType[j.Receiver.Type]
+		if d == nil {
+			d = &model.Dep{Field: exportedName(camel(j.Receiver.Type.Pkg)) + j.Receiver.Type.Name, Type: j.Receiver.Type}
+			byType[d.Type] = d
+			deps = append(deps, d)
+			if other := byField[d.Field]; other != nil {
+				c.report("JG023", j.Pos, "receiver types "+d.Type.Path+"."+d.Type.Name+" and "+other.Receiver.Type.Path+"."+other.Receiver.Type.Name+" would both be worker.Deps."+d.Field+"; rename one of the types or packages",
+					diag.Note{Pos: other.Pos, Message: "the other's method is here"})
+			}
+			byField[d.Field] = j
+		}
+		j.Receiver.Dep = d
+	}
+	slices.SortFunc(deps, func(a, b *model.Dep) int { return cmp.Compare(a.Field, b.Field) })
+	return deps
+}
+
+// stems gives each package a base for file names: its name, with parent
+// directories in front as far as it takes to tell packages apart.
+func stems(pkgs []*model.Package) {
+	for depth := 1; ; depth++ {
+		counts := map[string]int{}
+		for _, p := range pkgs {
+			if depth == 1 || sharesName(pkgs, p) {
+				p.Stem = stem(p, depth)
+			}
+			counts[p.Stem]++
+		}
+		if len(counts) == len(pkgs) {
+			return
+		}
+		if depth > 30 { // paths that differ in what a file name can't hold
+			for i, p := range pkgs {
+				p.Stem += "_" + strconv.Itoa(i)
+			}
+			return
+		}
+	}
+}
+
+func sharesName(pkgs []*model.Package, p *model.Package) bool {
+	for _, q := range pkgs {
+		if q != p && q.Name == p.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// stem joins a package's name with depth-1 of its parent directories.
+func stem(p *model.Package, depth int) string {
+	parts := []string{p.Name}
+	dir := p.Path
+	if path.Base(dir) == p.Name {
+		dir = path.Dir(dir)
+	}
+	for range depth - 1 {
+		if dir == "." || dir == "/" {
+			parts = append(parts, "x")
+			continue
+		}
+		parts = append(parts, strings.ToLower(notInName.ReplaceAllString(path.Base(dir), "")))
+		dir = path.Dir(dir)
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, "_")
+}
+
+// camel makes an identifier without underscores out of a package name.
+func camel(name string) string {
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '_' })
+	for i := range parts[min(1, len(parts)):] {
+		parts[i+1] = exportedName(parts[i+1])
+	}
+	return strings.Join(parts, "")
+}

@@ -1,0 +1,224 @@
+package check
+
+import (
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/load"
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// refs resolves the fields that a key names for the job itself.
+func (c *checker) refs(f *load.Func, m merged, key string, args *types.Named) []model.FieldRef {
+	if m.has(key) == 0 {
+		return nil
+	}
+	return c.fieldRefs(f, m[key].Setting, args)
+}
+
+// fieldRefs resolves fields of the argument struct, such as Customer.ID.
+func (c *checker) fieldRefs(f *load.Func, s *load.Setting, args *types.Named) []model.FieldRef {
+	if args == nil {
+		if f.Object != nil && f.Object.Signature().Params().Len() == 1 {
+			c.report("JG050", s.Pos, s.Key.Name+" names fields, but "+f.Decl.Name.Name+" takes no arguments")
+		}
+		return nil
+	}
+	var refs []model.FieldRef
+	for i, v := range s.Values {
+		if ref, ok := c.fieldRef(f, s, i, v.Text, args); ok {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, args *types.Named) (model.FieldRef, bool) {
+	var ref model.FieldRef
+	var at types.Type = args
+	where := args.Obj().Name()
+	for _, name := range strings.Split(text, ".") {
+		if p, ok := types.Unalias(at).Underlying().(*types.Pointer); ok {
+			at = p.Elem()
+		}
+		at = types.Unalias(at)
+		if invalid(at) {
+			return ref, false
+		}
+		if !isStruct(at) {
+			c.fieldFault(s, i, where+" is "+c.types.short(at)+" and has no field "+name)
+			return ref, false
+		}
+		obj, _, _ := types.LookupFieldOrMethod(at, true, f.Object.Pkg(), name)
+		field, ok := obj.(*types.Var)
+		if !ok {
+			fields := fieldNames(at)
+			d := c.fieldFault(s, i, where+" has no field "+name+hintList(name, fields))
+			if near := diag.Suggest(name, fields); near != "" {
+				d.Fixes = s.ValueFix(i, strings.Replace(text, name, near, 1))
+			}
+			return ref, false
+		}
+		at = field.Type()
+		where += "." + name
+		step, faults := c.types.build(at)
+		if step == nil || len(faults) > 0 {
+			return ref, false // reported with the arguments
+		}
+		ref.Steps = append(ref.Steps, model.FieldStep{Name: name, Type: step})
+	}
+	if why := badKey(s.Key.Name, ref.Leaf()); why != "" {
+		c.fieldFault(s, i, where+" ("+c.types.short(at)+") "+why)
+		return ref, false
+	}
+	return ref, true
+}
+
+func (c *checker) fieldFault(s *load.Setting, i int, why string) *diag.Diagnostic {
+	d := c.report("JG050", s.ValuePos(i), s.Key.Name+": "+why)
+	d.End = s.ValueEnd(i)
+	return d
+}
+
+// badKey says why a field can't be part of a key, or "".
+func badKey(setting string, t *model.Type) string {
+	for t.Kind == model.Pointer {
+		t = t.Elem
+	}
+	switch t.Kind {
+	case model.Float32, model.Float64:
+		return "is a float, and equal amounts need not be equal floats; use an integer or a text"
+	case model.Struct, model.Slice, model.Map, model.Array, model.RawMessage:
+		if setting != "unique" {
+			return "is no single value; name a field in it"
+		}
+	}
+	return ""
+}
+
+func fieldNames(t types.Type) []string {
+	st, ok := t.Underlying().(*types.Struct)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for f := range st.Fields() {
+		if f.Exported() {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+// hintList proposes the nearest candidate, or lists all.
+func hintList(name string, all []string) string {
+	if near := diag.DidYouMean(name, all); near != "" {
+		return near
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "; it has: " + strings.Join(all, " ")
+}
+
+// permanent resolves the errors of permanent=.
+func (c *checker) permanent(f *load.Func, m merged) []model.ErrorRef {
+	if m.has("permanent") == 0 {
+		return nil
+	}
+	s := m["permanent"].Setting
+	var refs []model.ErrorRef
+	for i, v := range s.Values {
+		qualifier, name, ok := strings.Cut(v.Text, ".")
+		if !ok {
+			qualifier, name = "", v.Text
+		}
+		fault := func(why string) *diag.Diagnostic {
+			d := c.report("JG051", s.ValuePos(i), "permanent: "+why)
+			d.End = s.ValueEnd(i)
+			return d
+		}
+		obj := c.src.Lookup(f, qualifier, name)
+		if obj == nil {
+			if qualifier != "" {
+				fault(v.Text + " is not declared in a package that this file imports")
+				continue
+			}
+			all := c.src.VarNames(f)
+			d := fault(name + " is not declared in package " + f.Package.Name + diag.DidYouMean(name, all))
+			if near := diag.Suggest(name, all); near != "" {
+				d.Fixes = s.ValueFix(i, near)
+			}
+			continue
+		}
+		ref, why := errorRef(obj)
+		if why == "" && !visible(c.opts.OutPath+"/"+WorkerDir, obj.Pkg().Path()) {
+			why = v.Text + " is in an internal package that the registry can't import"
+		}
+		if why != "" {
+			fault(why)
+			continue
+		}
+		c.imports[ref.Name.Path] = ref.Name.Pkg
+		refs = append(refs, ref)
+	}
+	return refs
+}
+
+// errorRef describes a variable of an error type or an error type; why is what
+// keeps it from being one.
+func errorRef(obj types.Object) (ref model.ErrorRef, why string) {
+	errorType := types.Universe.Lookup("error").Type().Underlying().(*types.Interface)
+	ref.Name = model.Name{Path: obj.Pkg().Path(), Pkg: obj.Pkg().Name(), Name: obj.Name()}
+	t := obj.Type()
+	if invalid(t) {
+		return ref, obj.Name() + " has a type that can't be found out"
+	}
+	switch obj.(type) {
+	case *types.Var:
+		if !types.Implements(t, errorType) {
+			why = obj.Name() + " is a variable of type " + types.TypeString(t, types.RelativeTo(obj.Pkg())) + ", not an error"
+		}
+	case *types.TypeName:
+		ref.IsType = true
+		switch {
+		case types.IsInterface(t):
+			why = obj.Name() + " is an interface; name an error variable or a concrete error type"
+		case types.Implements(t, errorType):
+		case types.Implements(types.NewPointer(t), errorType):
+			ref.Pointer = true
+		default:
+			why = "type " + obj.Name() + " has no method Error() string"
+		}
+	default:
+		why = obj.Name() + " is neither a variable nor a type"
+	}
+	if why == "" && !obj.Exported() {
+		why = obj.Name() + " is unexported, so the registry can't name it; call it " + exportedName(obj.Name())
+	}
+	return ref, why
+}
+
+// functions checks that functions named by settings exist.
+func (c *checker) functions(f *load.Func, m merged) {
+	for _, key := range []string{"verify", "then", "on-failure"} {
+		if m.has(key) == 0 {
+			continue
+		}
+		s := m[key].Setting
+		for i, v := range s.Values {
+			name := v.Text
+			if !c.src.Declares(f, name) {
+				all := c.src.FuncNames(f)
+				slices.Sort(all)
+				d := c.report("JG052", s.ValuePos(i), key+": "+name+" is not a function of package "+f.Package.Name+diag.DidYouMean(name, all))
+				d.End = s.ValueEnd(i)
+				if near := diag.Suggest(name, all); near != "" {
+					d.Fixes = s.ValueFix(i, near)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"go/types"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/load"
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// level says where a setting comes from: the more specific wins.
+type level int
+
+const (
+	moduleLevel level = iota + 1
+	packageLevel
+	jobLevel
+)
+
+// merged are the settings of one job, defaults merged in.
+type merged map[string]mergedSetting
+
+type mergedSetting struct {
+	*load.Setting
+	level level
+}
+
+// has returns the level of a key, 0 when it isn't set.
+func (m merged) has(key string) level { return m[key].level }
+
+func (m merged) text(key string) string {
+	if s, ok := m[key]; ok {
+		return s.Text()
+	}
+	return ""
+}
+
+func (m merged) number(key string, def int) int {
+	if s, ok := m[key]; ok {
+		return int(s.Values[0].Int)
+	}
+	return def
+}
+
+func (m merged) duration(key string) time.Duration {
+	if s, ok := m[key]; ok {
+		return s.Values[0].Duration
+	}
+	return 0
+}
+
+func (m merged) list(key string) []string {
+	var vs []string
+	if s, ok := m[key]; ok {
+		for _, v := range s.Values {
+			vs = append(vs, v.Text)
+		}
+	}
+	return vs
+}
+
+func (c *checker) merge(f *load.Func) merged {
+	m := merged{}
+	for _, d := range c.src.Defaults {
+		l := packageLevel
+		if d.Package == "" {
+			l = moduleLevel
+		} else if d.Package != f.Package.Path {
+			continue
+		}
+		for i := range d.Settings {
+			m[d.Settings[i].Key.Name] = mergedSetting{&d.Settings[i], l}
+		}
+	}
+	for i := range f.Settings {
+		m[f.Settings[i].Key.Name] = mergedSetting{&f.Settings[i], jobLevel}
+	}
+	return m
+}
+
+// settings fills in what annotations say about a job.
+func (c *checker) settings(f *load.Func, j *model.Job, service string, args *types.Named) {
+	m := c.merge(f)
+	c.consistent(f, m)
+	s := &j.Settings
+	s.Queue = cmp.Or(m.text("queue"), model.DefaultQueue)
+	if m.has("queue") == jobLevel {
+		c.knownQueue(m["queue"].Setting)
+	}
+	s.Priority = m.number("priority", model.DefaultPriority)
+	s.Version = m.number("version", model.DefaultVersion)
+	s.Timeout = m.duration("timeout")
+	s.Tags = m.list("tags")
+	s.Keep = m.text("keep") == "true"
+	s.Deprecated = m.text("deprecated")
+
+	s.Retry = m.number("retry", model.DefaultRetry)
+	if m.has("delays") > max(m.has("backoff"), m.has("backoff-base"), m.has("backoff-max")) {
+		for _, v := range m["delays"].Values {
+			s.Delays = append(s.Delays, v.Duration)
+		}
+		if m.has("delays") > m.has("retry") {
+			s.Retry = len(s.Delays)
+		}
+	}
+	s.Backoff = model.Backoff{Kind: model.BackoffKind(m.text("backoff")), Base: m.duration("backoff-base"), Max: m.duration("backoff-max")}
+
+	if u, ok := m["unique"]; ok && u.Text() != "false" {
+		s.Unique = &model.Unique{All: u.Text() == "true", For: m.duration("unique-for")}
+		if !s.Unique.All {
+			s.Unique.Fields = c.fieldRefs(f, u.Setting, args)
+		}
+	}
+	if text := m.text("once"); text != "self" {
+		s.Once = c.refs(f, m, "once", args)
+	}
+	s.Serial = c.refs(f, m, "serial", args)
+	s.ConcurrencyKey = c.refs(f, m, "concurrency-key", args)
+	s.RateKey = c.refs(f, m, "rate-key", args)
+	s.Permanent = c.permanent(f, m)
+	c.functions(f, m)
+
+	if stub := m.text("stub"); stub != "" {
+		j.Stub = stub
+	}
+	j.Name = service + "/" + cmp.Or(m.text("name"), j.GoName())
+	for _, a := range m.list("alias") {
+		if !strings.Contains(a, "/") {
+			a = service + "/" + a
+		}
+		s.Aliases = append(s.Aliases, a)
+	}
+	for name, set := range m {
+		s.Declared = append(s.Declared, model.Setting{Key: name, Value: set.Text()})
+	}
+	slices.SortFunc(s.Declared, func(a, b model.Setting) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// consistent reports settings that contradict or need each other.
+func (c *checker) consistent(f *load.Func, m merged) {
+	at := func(key string) *load.Setting { return m[key].Setting }
+	needs := func(key string, others ...string) {
+		if m.has(key) != jobLevel {
+			return
+		}
+		for _, o := range others {
+			if m.has(o) > 0 {
+				return
+			}
+		}
+		c.report("JG007", at(key).Pos, key+" does nothing without "+strings.Join(others, " or "))
+	}
+	excludes := func(key, other, why string) {
+		if m.has(key) > 0 && m.has(key) == m.has(other) {
+			c.report("JG007", at(key).Pos, key+" and "+other+" exclude each other: "+why,
+				diag.Note{Pos: at(other).Pos, Message: other + " is set here"})
+		}
+	}
+	needs("unique-for", "unique")
+	needs("concurrency-key", "concurrency")
+	needs("rate-key", "rate")
+	needs("verify", "once")
+	needs("in-doubt", "once")
+	needs("singleton", "every")
+	needs("tz", "cron", "from", "until")
+	for _, key := range []string{"misfire", "grace", "overlap", "jitter", "from", "until", "count", "calendar"} {
+		needs(key, "cron", "every")
+	}
+	excludes("delays", "backoff", "delays names every wait")
+	excludes("delays", "backoff-base", "delays names every wait")
+	excludes("delays", "backoff-max", "delays names every wait")
+	excludes("every", "cron", "a job has one schedule")
+	excludes("debounce", "unique", "each says what a second enqueue does")
+	if base, top := m.duration("backoff-base"), m.duration("backoff-max"); base > 0 && top > 0 && base > top {
+		c.report("JG007", at("backoff-base").Pos, fmt.Sprintf("backoff-base %v is longer than backoff-max %v", base, top))
+	}
+	if n := len(m.list("delays")); n > 0 && m.has("retry") == m.has("delays") && m.number("retry", 0) < n {
+		c.report("JG007", at("retry").Pos, fmt.Sprintf("retry=%d leaves some of the %d delays unused; drop retry, or raise it", m.number("retry", 0), n))
+	}
+	if from, until := m.text("from"), m.text("until"); from != "" && until != "" && moment(from).After(moment(until)) {
+		c.report("JG007", at("until").Pos, "the schedule ends before it starts", diag.Note{Pos: at("from").Pos, Message: "from is set here"})
+	}
+}
+
+// moment reads a date or time that package directive has accepted.
+func moment(text string) time.Time {
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return t
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// declaredQueues reads the //jobqueue: lines.
+func (c *checker) declaredQueues() []*model.Queue {
+	var qs []*model.Queue
+	for _, q := range c.src.Queues {
+		if old := c.queues[q.Name]; old != nil {
+			c.report("JG022", q.Pos, "queue "+q.Name+" is declared twice", diag.Note{Pos: old.Pos, Message: "first declared here"})
+			continue
+		}
+		mq := &model.Queue{Name: q.Name, Pos: q.Pos}
+		for _, s := range q.Settings {
+			mq.Declared = append(mq.Declared, model.Setting{Key: s.Key.Name, Value: s.Text()})
+			if s.Key.Name == "workers" {
+				mq.Workers = int(s.Values[0].Int)
+			}
+		}
+		slices.SortFunc(mq.Declared, func(a, b model.Setting) int { return cmp.Compare(a.Key, b.Key) })
+		c.queues[q.Name] = mq
+		qs = append(qs, mq)
+	}
+	slices.SortFunc(qs, func(a, b *model.Queue) int { return cmp.Compare(a.Name, b.Name) })
+	return qs
+}
+
+// defaultQueues checks the queues that //job:defaults name, once each.
+func (c *checker) defaultQueues() {
+	for _, d := range c.src.Defaults {
+		for i := range d.Settings {
+			if d.Settings[i].Key.Name == "queue" {
+				c.knownQueue(&d.Settings[i])
+			}
+		}
+	}
+}
+
+// knownQueue reports a queue that isn't declared while others are. The default
+// queue needs no declaration.
+func (c *checker) knownQueue(s *load.Setting) {
+	name := s.Text()
+	if len(c.queues) == 0 || c.queues[name] != nil || name == model.DefaultQueue {
+		return
+	}
+	var known []string
+	for n := range c.queues {
+		known = append(known, n)
+	}
+	slices.Sort(known)
+	hint := "; declare it with //jobqueue:" + name + " or use one of: " + strings.Join(known, " ")
+	near := diag.Suggest(name, known)
+	if near != "" {
+		hint = diag.DidYouMean(name, known)
+	}
+	d := c.report("JG008", s.ValuePos(0), "unknown queue \""+name+"\""+hint)
+	d.End = s.ValueEnd(0)
+	if near != "" {
+		d.Related = []diag.Note{{Pos: c.queues[near].Pos, Message: near + " is declared here"}}
+		d.Fixes = s.ValueFix(0, near)
+	}
+}

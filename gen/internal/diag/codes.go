@@ -1,0 +1,178 @@
+package diag
+
+import "strings"
+
+// explanation says why a code exists, with a wrong and a right example.
+type explanation struct {
+	code, title, why, wrong, right string
+}
+
+// explanations is the closed table of codes, in order.
+var explanations = []explanation{
+	{"JG001", "a comment that was meant as an annotation",
+		"Go takes a line for a directive only when // is followed at once by job:, and job: at once by a lower-case letter. Anything else is prose: gofmt re-flows it, go doc prints it, and the settings in it are lost.",
+		"// job: queue=billing\nfunc SendInvoice(…",
+		"//job:queue=billing\nfunc SendInvoice(…"},
+	{"JG002", "an annotation that stands at nothing",
+		"//job: counts in the comment directly above a function or method. A blank line in between detaches it. //job:defaults belongs in the package comment or beside the //go:generate line, //jobqueue: in the package comment or alone between declarations.",
+		"//job:queue=billing\n\nfunc SendInvoice(…",
+		"//job:queue=billing\nfunc SendInvoice(…"},
+	{"JG003", "an unknown setting",
+		"Settings come from a closed list, so a typo can't turn one off unnoticed. jobgen explain SETTING describes each.",
+		"//job:qeue=billing",
+		"//job:queue=billing"},
+	{"JG004", "a setting that stands twice",
+		"Several //job: lines at one function are read as one. Which of two values was meant is not jobgen's to guess.",
+		"//job:queue=billing\n//job:queue=mail",
+		"//job:queue=billing"},
+	{"JG005", "a value that the setting does not take",
+		"Values are checked when code is generated, because a bad time zone or a duration without a unit would otherwise show at night.",
+		"//job:timeout=30",
+		"//job:timeout=30s"},
+	{"JG006", "an annotation line that can't be read",
+		"A line is key=value items with spaces between. Values with spaces, commas, = or quotes stand in quotes. A line takes no comment at its end.",
+		"//job:queue=billing,retry=3",
+		"//job:queue=billing retry=3"},
+	{"JG007", "settings that contradict or need each other",
+		"A setting that has no effect, or that cancels another, is most likely a mistake.",
+		"//job:unique-for=24h",
+		"//job:unique unique-for=24h"},
+	{"JG008", "an unknown queue",
+		"As soon as one queue is declared with //jobqueue:, jobs may name declared queues only: a typo in a queue's name would make a queue that nobody serves. The queue \"default\" needs no declaration.",
+		"//jobqueue:billing workers=5\n\n//job:queue=biling",
+		"//jobqueue:billing workers=5\n\n//job:queue=billing"},
+	{"JG009", "a declaration that can't be read",
+		"jobgen reads the signatures of annotated functions and the types they mention, and nothing else: function bodies and generated files may be broken. What it does read must be Go. A type from a package that can't be found may be missing from go.mod.",
+		"//job:handler\nfunc SendInvoice(ctx context.Context, a jobs.SendInvoce) error",
+		"//job:handler\nfunc SendInvoice(ctx context.Context, a jobs.SendInvoice) error"},
+	{"JG010", "a signature that no job has",
+		"A job is func(context.Context[, Args]) ([Result, ]error). Args and Result are exported named structs, passed by value, so that fields can be added while old jobs wait in the table.",
+		"func SendInvoice(ctx context.Context, id int64, email string) error",
+		"type SendInvoiceArgs struct {\n\tID    int64\n\tEmail string\n}\n\nfunc SendInvoice(ctx context.Context, a SendInvoiceArgs) error"},
+	{"JG011", "a generic job",
+		"A stored job has one argument type. Which one a generic function would get can't be told from a row.",
+		"//job:handler\nfunc Import[T any](ctx context.Context, a Batch[T]) error",
+		"//job:handler\nfunc ImportUsers(ctx context.Context, a UserBatch) error { return importAll(ctx, a.Users) }"},
+	{"JG012", "a job that the registry can't call",
+		"The generated registry lives in a package of its own and calls jobs by name: they must be exported, outside package main, and in a package that Go lets it import.",
+		"//job:handler\nfunc sendInvoice(ctx context.Context) error",
+		"//job:handler\nfunc SendInvoice(ctx context.Context) error"},
+	{"JG013", "a receiver that the registry can't hold",
+		"A method's receiver becomes a field of the generated worker.Deps, so its type must be exported and have a name.",
+		"//job:handler\nfunc (s *service) SendInvoice(ctx context.Context) error",
+		"//job:handler\nfunc (s *Service) SendInvoice(ctx context.Context) error"},
+	{"JG014", "a job that is not in every build",
+		"The registry names every job. If one is in a file with a build constraint, or with a GOOS or GOARCH in its name, the registry does not compile elsewhere.",
+		"//go:build linux\n\npackage billing\n\n//job:handler\nfunc SendInvoice(…",
+		"package billing\n\n//job:handler\nfunc SendInvoice(… // calls sendInvoice, which is in a constrained file"},
+	{"JG015", "an annotation in a test file",
+		"Test files are no part of the package that the registry imports. jobgen ignores their annotations and lists the files under -v.",
+		"billing_test.go: //job:handler",
+		"billing.go: //job:handler"},
+	{"JG016", "a continuation",
+		"Parameters after the arguments stand for the results of jobs that run before. This version of jobgen recognises them but can't generate continuations.",
+		"func ArchiveReceipt(ctx context.Context, a Archive, sent Receipt) error",
+		"type Archive struct {\n\tBucket string\n\tSent   Receipt\n}\n\nfunc ArchiveReceipt(ctx context.Context, a Archive) error"},
+	{"JG017", "a scheduled job with arguments",
+		"A job that the clock starts has nobody who could pass arguments.",
+		"//job:cron=\"0 2 1 * *\"\nfunc CloseMonth(ctx context.Context, a Month) error",
+		"//job:cron=\"0 2 1 * *\"\nfunc CloseMonth(ctx context.Context) error"},
+	{"JG020", "two jobs with one stored name",
+		"A row names its job. Two functions called billing.SendInvoice, in packages of one name, would run each other's rows.",
+		"a/billing.SendInvoice and b/billing.SendInvoice",
+		"//job:name=billing2.SendInvoice"},
+	{"JG021", "two jobs with one generated name",
+		"All stubs share a package, so SendInvoice in billing and in mail would both become EnqueueSendInvoice.",
+		"//job:handler\nfunc Send(… // in billing and in mail",
+		"//job:stub=MailSend\nfunc Send(… // in mail"},
+	{"JG022", "a queue that is declared twice",
+		"A queue has one owner and one set of limits.",
+		"//jobqueue:billing workers=5\n//jobqueue:billing workers=10",
+		"//jobqueue:billing workers=10"},
+	{"JG023", "two receivers with one field in worker.Deps",
+		"worker.Deps has a field per receiver type, called package + type: billing.Service is BillingService. Two packages of one name with a type of one name clash.",
+		"a/billing.Service and b/billing.Service",
+		"a/billing.Service and b/billing.Refunds"},
+	{"JG024", "a generated name that is taken",
+		"The generated package declares Use, Client, NewClient and Enqueuer itself.",
+		"//job:stub=r\nfunc …",
+		"//job:stub=Refund\nfunc …"},
+	{"JG030", "argument types in a package that imports the generated code",
+		"The generated client imports the packages of argument and result types. If one of them, because it holds handlers too, imports the generated client, Go refuses the cycle. Types in a package without handlers can't be part of one.",
+		"package billing\n\nimport \"example.com/shop/gen\"\n\ntype SendInvoice struct{ … }\n\n//job:handler\nfunc Send(ctx context.Context, a SendInvoice) error { gen.EnqueueArchive(…) }",
+		"package jobs // leaf\n\ntype SendInvoice struct{ … }\n\npackage billing\n\n//job:handler\nfunc Send(ctx context.Context, a jobs.SendInvoice) error { gen.EnqueueArchive(…) }"},
+	{"JG040", "a type that can't be stored",
+		"Arguments and results become JSON in a table and are read by another process, maybe after a deploy. Channels, functions, interfaces, unexported fields and recursive types do not survive that. A type with MarshalJSON and UnmarshalJSON, or MarshalText and UnmarshalText, always does.",
+		"type SendInvoice struct {\n\tDone chan bool\n}",
+		"type SendInvoice struct {\n\tInvoiceID int64\n}"},
+	{"JG041", "a type and a function of one name",
+		"A package can't declare SendInvoice twice. Either the type goes to a package of its own, or it gets another name.",
+		"type SendInvoice struct{ … }\n\nfunc SendInvoice(…",
+		"type SendInvoiceArgs struct{ … }\n\nfunc SendInvoice(…"},
+	{"JG042", "an unknown job tag",
+		"The only thing a job:\"…\" struct tag can say is \"secret\". A typo there would show a secret in logs and dashboards.",
+		"Email string `job:\"secrt\"`",
+		"Email string `job:\"secret\"`"},
+	{"JG043", "a json tag that does not do what it says",
+		"encoding/json ignores options and names that it does not know. jobgen supports a name, omitempty and omitzero.",
+		"ID int64 `json:\"id,omitEmpty\"`",
+		"ID int64 `json:\"id,omitempty\"`"},
+	{"JG050", "a field that the arguments don't have",
+		"unique=, once=, serial= and the keys of limits name Go fields of the argument struct, such as InvoiceID or Customer.ID. Floats make no good keys.",
+		"//job:unique=invoice_id",
+		"//job:unique=InvoiceID"},
+	{"JG051", "permanent= names no error",
+		"permanent= takes exported package-level error variables, which are matched with errors.Is, and error types, which are matched with errors.As.",
+		"//job:permanent=BadAddress // a function",
+		"//job:permanent=ErrBadAddress // var ErrBadAddress = errors.New(…)"},
+	{"JG052", "a setting that names no function",
+		"verify=, then= and on-failure= name functions of the package, or methods of the job's receiver.",
+		"//job:once=InvoiceID verify=WasSnet",
+		"//job:once=InvoiceID verify=WasSent"},
+}
+
+// Codes lists all codes in order.
+func Codes() []string {
+	codes := make([]string, len(explanations))
+	for i, e := range explanations {
+		codes[i] = e.code
+	}
+	return codes
+}
+
+// Explain describes a code with an example of what is wrong and what is right,
+// or returns "".
+func Explain(code string) string {
+	for _, e := range explanations {
+		if !strings.EqualFold(e.code, code) {
+			continue
+		}
+		return e.code + ": " + e.title + "\n\n" + wrap(e.why, 80) + "\nwrong:\n" + indent(e.wrong) + "\nright:\n" + indent(e.right)
+	}
+	return ""
+}
+
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.ReplaceAll(text, "\n", "\n    "), "\n    \n", "\n\n") + "\n"
+}
+
+// wrap breaks text into lines of at most width bytes where it can.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	col := 0
+	for _, w := range strings.Fields(text) {
+		switch {
+		case col == 0:
+		case col+1+len(w) > width:
+			b.WriteByte('\n')
+			col = 0
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(w)
+		col += len(w)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

@@ -1,0 +1,234 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/tools/go/packages"
+
+	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/model"
+)
+
+// Config says what to load.
+type Config struct {
+	Dir string // any directory of the module; patterns are relative to it
+	// Patterns select packages by directory ("./jobs", "./jobs/...") or import
+	// path; none means "./...". Queues and the module's defaults are read from
+	// the whole module in any case.
+	Patterns []string
+	// Timing, if not nil, is told how long each phase took.
+	Timing func(phase string, d time.Duration)
+}
+
+// Load reads the annotations of a module. Faults of the user's code come back
+// as diagnostics beside a Source that holds what could be understood; the
+// error is for what keeps the module from being read at all.
+func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
+	clock := stopwatch(cfg.Timing)
+	root, path, err := FindModule(cfg.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	selected, err := matcher(cfg.Dir, root, path, cfg.Patterns)
+	if err != nil {
+		return nil, nil, err
+	}
+	src := &Source{ModuleDir: root, ModulePath: path, Fset: token.NewFileSet(), units: map[string]*unit{}}
+	hits, tests, err := grep(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	src.Tests = tests
+	clock("grep")
+	if len(hits) == 0 {
+		return src, nil, nil
+	}
+
+	byFile := map[string][]byte{}
+	byDir := map[string]bool{}
+	for _, h := range hits {
+		byFile[h.path] = h.data
+		byDir[filepath.Dir(h.path)] = true
+	}
+	metas, err := metadata(ctx, root, slices.Sorted(maps.Keys(byDir)))
+	if err != nil {
+		return nil, nil, err
+	}
+	clock("list")
+
+	c := &collector{src: src, defaults: map[string]*merger{}}
+	for _, meta := range metas {
+		u := parseUnit(src.Fset, meta, byFile)
+		src.units[meta.ID] = u
+		p := &Package{Path: meta.PkgPath, Name: meta.Name, unit: u}
+		for _, f := range u.files {
+			if data, ok := byFile[f.path]; ok {
+				p.Dir = filepath.Dir(f.path)
+				c.file(f, p, constraintOf(f.path, data))
+				delete(byFile, f.path)
+			}
+		}
+		src.Annotated += len(p.Funcs)
+		if len(p.Funcs) > 0 && selected(p.Dir) {
+			src.Packages = append(src.Packages, p)
+		}
+	}
+	c.leftOut(byFile, metas)
+	for _, scope := range slices.Sorted(maps.Keys(c.defaults)) {
+		src.Defaults = append(src.Defaults, &Defaults{Package: scope, Settings: c.defaults[scope].settings})
+	}
+	clock("parse")
+
+	d := &demander{fset: src.Fset, units: src.units, parse: func(meta *packages.Package) *unit { return parseUnit(src.Fset, meta, nil) }}
+	for _, p := range src.Packages {
+		for _, fn := range p.Funcs {
+			d.handler(p.unit, fn.file, fn.Decl)
+			d.errorValues(fn)
+		}
+	}
+	clock("follow")
+
+	ch := newChecker(src.Fset, src.units)
+	for _, p := range src.Packages {
+		ch.check(p.unit)
+		for _, fn := range p.Funcs {
+			fn.Object = ch.function(fn.Decl)
+		}
+	}
+	clock("types")
+	return src, append(c.diags, src.typeErrors()...), nil
+}
+
+// errorValues demands what permanent= names.
+func (d *demander) errorValues(fn *Func) {
+	for _, s := range fn.Settings {
+		if s.Key.Name != "permanent" {
+			continue
+		}
+		for _, v := range s.Values {
+			qualifier, name, ok := strings.Cut(v.Text, ".")
+			if !ok {
+				d.name(fn.Package.unit, v.Text)
+			} else if meta := fn.file.imported(fn.Package.unit, qualifier); meta != nil {
+				d.name(d.unit(meta), name)
+			}
+		}
+	}
+}
+
+// leftOut reports annotations in files that the go command leaves out of their
+// packages.
+func (c *collector) leftOut(files map[string][]byte, metas []*packages.Package) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		why := constraintOf(name, files[name])
+		if why == "" {
+			why = "the go command"
+			for _, m := range metas {
+				if m.Dir == filepath.Dir(name) && len(m.Errors) > 0 {
+					why = "the go command: " + m.Errors[0].Msg
+				}
+			}
+		}
+		c.diags = append(c.diags, diag.Diagnostic{
+			Code: "JG014", Pos: firstAnnotation(name, files[name]),
+			Message: "this file is left out of the build by " + why + ", so its jobs could not be registered everywhere; move them to a file without a constraint",
+		})
+	}
+}
+
+// firstAnnotation returns the place of a file's first annotation.
+func firstAnnotation(name string, data []byte) model.Pos {
+	pos := model.Pos{File: name, Line: 1, Column: 1}
+	for line := range strings.Lines(string(data)) {
+		if i := strings.Index(line, "//job"); i >= 0 {
+			pos.Offset += i
+			pos.Column += i
+			return pos
+		}
+		pos.Offset += len(line)
+		pos.Line++
+	}
+	return model.Pos{File: name, Line: 1, Column: 1}
+}
+
+// typeErrors returns the type errors of demanded declarations in the module.
+func (s *Source) typeErrors() []diag.Diagnostic {
+	var ds []diag.Diagnostic
+	for _, u := range s.units {
+		for _, e := range u.errs {
+			pos := s.Pos(e.pos)
+			if rel, err := filepath.Rel(s.ModuleDir, pos.File); err != nil || !filepath.IsLocal(rel) {
+				continue
+			}
+			d := diag.Diagnostic{Code: "JG009", Pos: pos, Message: e.msg}
+			if strings.HasPrefix(e.msg, "could not import ") {
+				d.Related = []diag.Note{{Message: "go mod tidy may help"}}
+			}
+			ds = append(ds, d)
+		}
+	}
+	return ds
+}
+
+func stopwatch(report func(string, time.Duration)) func(string) {
+	last := time.Now()
+	return func(phase string) {
+		now := time.Now()
+		if report != nil {
+			report(phase, now.Sub(last))
+		}
+		last = now
+	}
+}
+
+// matcher returns a function that says whether patterns select the package in
+// a directory.
+func matcher(dir, root, module string, patterns []string) (func(string) bool, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(patterns) == 0 {
+		patterns = []string{"./..."}
+	}
+	type selection struct {
+		dir  string
+		tree bool
+	}
+	var sels []selection
+	for _, p := range patterns {
+		base, tree := strings.CutSuffix(p, "...")
+		base = strings.TrimSuffix(base, "/")
+		switch {
+		case base == "" && tree, base == "all":
+			sels = append(sels, selection{root, true})
+			continue
+		case base == "." || base == ".." || strings.HasPrefix(base, "./") || strings.HasPrefix(base, "../"):
+			base = filepath.Join(abs, filepath.FromSlash(base))
+		case filepath.IsAbs(base):
+		case base == module || strings.HasPrefix(base, module+"/"):
+			base = filepath.Join(root, filepath.FromSlash(strings.TrimPrefix(base, module)))
+		default:
+			return nil, fmt.Errorf("package pattern %q: not in module %s; directories start with ./", p, module)
+		}
+		if rel, err := filepath.Rel(root, base); err != nil || !filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("package pattern %q: outside the module in %s", p, root)
+		}
+		sels = append(sels, selection{filepath.Clean(base), tree})
+	}
+	return func(dir string) bool {
+		for _, s := range sels {
+			if dir == s.dir || s.tree && strings.HasPrefix(dir, strings.TrimSuffix(s.dir, string(filepath.Separator))+string(filepath.Separator)) {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
