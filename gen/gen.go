@@ -59,9 +59,17 @@ type Timing struct {
 	Took  time.Duration
 }
 
-// ErrUsage marks errors about what the caller asked for, such as an output
+// ErrUsage is what errors about the caller's wishes are, such as an output
 // directory that holds other code.
-var ErrUsage = errors.New("usage")
+var ErrUsage = errors.New("wrong usage")
+
+// usage marks an error as ErrUsage without a change to its text.
+type usage struct{ error }
+
+func (u usage) Unwrap() error        { return u.error }
+func (u usage) Is(target error) bool { return target == ErrUsage }
+
+func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
 
 // Generate reads the module, and writes its generated code unless there are
 // diagnostics. The error is for what isn't the fault of the annotated code: an
@@ -104,14 +112,14 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 	}
 	root, modulePath, err := load.FindModule(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, usage{err}
 	}
 	outPath := ""
 	if res.OutDir, outPath, err = output(dir, root, modulePath, opts.Out); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+		return nil, usage{err}
 	}
 	if opts.Service != "" && opts.Service != check.ServiceOf(opts.Service) {
-		return nil, fmt.Errorf("%w: service name %q: want letters, digits and . _ -", ErrUsage, opts.Service)
+		return nil, usagef("service name %q: want letters, digits and . _ -", opts.Service)
 	}
 	src, diags, err := load.Load(ctx, load.Config{Dir: dir, Patterns: opts.Patterns, Timing: func(phase string, took time.Duration) {
 		res.Timings = append(res.Timings, Timing{phase, took})
@@ -120,7 +128,7 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 		return nil, err
 	}
 	if len(src.Packages) == 0 && src.Annotated > 0 {
-		return nil, fmt.Errorf("%w: no selected package has jobs, but others of the module have", ErrUsage)
+		return nil, usagef("no selected package has jobs, but others of the module have")
 	}
 	module, more := check.Check(src, check.Options{Service: opts.Service, OutPath: outPath})
 	res.Diagnostics = diag.Sort(append(diags, more...))
@@ -168,4 +176,11 @@ func (r *Result) stopwatch() func(phase string) {
 		r.Timings = append(r.Timings, Timing{phase, took})
 		last = now
 	}
+}
+
+// List reads the module without rendering anything.
+func List(ctx context.Context, opts Options) (*Result, error) {
+	res := &Result{}
+	_, err := read(ctx, opts, res)
+	return res, err
 }

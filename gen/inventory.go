@@ -74,3 +74,7 @@ func Explain(topic string) (text string, near []string) {
 
 // SettingsTable returns the table of all settings in Markdown.
 func SettingsTable() string { return directive.Markdown() }
+
+// Suggest returns the candidate that a mistyped name most likely stands for,
+// or "".
+func Suggest(name string, candidates []string) string { return diag.Suggest(name, candidates) }

@@ -68,7 +68,7 @@ func openOutput(dir string) (*outputDir, error) {
 				return nil, fmt.Errorf("read output directory: %w", err)
 			}
 			if !load.IsOurs(data) {
-				return nil, fmt.Errorf("%w: %s was not written by jobgen; generated code needs a directory of its own: choose another with -out, or move the file", ErrUsage, name)
+				return nil, usagef("%s was not written by jobgen; generated code needs a directory of its own: choose another with -out, or move the file", name)
 			}
 			o.files[filepath.ToSlash(filepath.Join(sub, e.Name()))] = data
 		}
