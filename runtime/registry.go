@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -23,11 +24,20 @@ type registered struct {
 	settings Settings
 	schema   string
 	secrets  []string
-	// run decodes args, calls the handler and encodes its result. A failure to decode is a decodeError.
+	// run decodes args, calls the handler and encodes its result when it is to be kept. A failure to decode is a
+	// decodeError; one to encode, after the handler has succeeded, a resultError.
 	run          func(ctx context.Context, args []byte, keep bool) (result []byte, err error)
 	encodeResult func(result any) ([]byte, error)
 	permanent    []func(error) bool
+	invalid      error // what an option got wrong
+	speed        speed
 }
+
+// resultError says that the handler succeeded but its result cannot be stored.
+type resultError struct{ err error }
+
+func (e *resultError) Error() string { return "result cannot be stored: " + e.err.Error() }
+func (e *resultError) Unwrap() error { return e.err }
 
 // decodeError says that stored arguments do not fit the job's type.
 type decodeError struct{ err error }
@@ -49,6 +59,10 @@ type RegisterOption struct {
 func PermanentErrors(errs ...error) RegisterOption {
 	return RegisterOption{func(r *registered) {
 		for _, target := range errs {
+			if target == nil {
+				r.invalid = errors.New("PermanentErrors: nil error")
+				continue
+			}
 			r.permanent = append(r.permanent, func(err error) bool { return errors.Is(err, target) })
 		}
 	}}
@@ -67,6 +81,9 @@ func PermanentErrorType[E error]() RegisterOption {
 // Register binds a handler to its job. Generated code calls it. A stored name, or an alias, that is registered already
 // is an error.
 func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Context, args A) (R, error), opts ...RegisterOption) error {
+	if job.Kind == "" {
+		return errors.New("register: job without a stored name")
+	}
 	if run == nil {
 		return fmt.Errorf("register %s: nil handler", job.Kind)
 	}
@@ -93,11 +110,20 @@ func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Contex
 			if err != nil || !keep {
 				return nil, err
 			}
-			return encodeResult(&job.Result, &result)
+			encoded, err := encodeResult(&job.Result, &result)
+			if err != nil {
+				return nil, &resultError{err}
+			}
+			return encoded, nil
 		},
 	}
 	for _, o := range opts {
-		o.apply(reg)
+		if o.apply == nil {
+			return fmt.Errorf("register %s: zero RegisterOption", job.Kind)
+		}
+		if o.apply(reg); reg.invalid != nil {
+			return fmt.Errorf("register %s: %w", job.Kind, reg.invalid)
+		}
 	}
 
 	r.mu.Lock()
@@ -159,7 +185,8 @@ func (r *Registry) catalog(build string) (Catalog, error) {
 	defer r.mu.RUnlock()
 	c := Catalog{Build: build}
 	queues := make(map[string]QueueInfo, len(r.queues))
-	for name, reg := range r.kinds {
+	for _, name := range slices.Sorted(maps.Keys(r.kinds)) {
+		reg := r.kinds[name]
 		if c.Service == "" {
 			c.Service = reg.service
 		}
@@ -175,7 +202,6 @@ func (r *Registry) catalog(build string) (Catalog, error) {
 	for _, q := range queues {
 		c.Queues = append(c.Queues, q)
 	}
-	slices.SortFunc(c.Kinds, func(a, b KindInfo) int { return compare(a.Kind, b.Kind) })
 	slices.SortFunc(c.Queues, func(a, b QueueInfo) int { return compare(a.Name, b.Name) })
 	return c, nil
 }

@@ -78,6 +78,10 @@ type Session interface {
 	// lease (ErrLeaseLost). Concurrent claims never share a job.
 	Claim(ctx context.Context, r ClaimRequest) ([]ClaimedJob, error)
 
+	// Held returns every job that runs under worker: what a process compares with what it knows of, when the answer to a
+	// Claim was lost.
+	Held(ctx context.Context, worker ID) ([]Ref, error)
+
 	// Start marks claimed jobs as started, fenced by (id, lease_seq); jobs not returned are no longer the caller's.
 	// It is needed only for jobs that Claim returned with Started false and that could harm the process.
 	Start(ctx context.Context, refs []Ref) ([]Ref, error)

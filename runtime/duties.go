@@ -1,0 +1,160 @@
+package jobrt
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// duties is the upkeep that any process may do: promotion of due jobs, rescue of jobs whose worker vanished, and the
+// store's own maintenance. Two that do it at once do no harm.
+type duties struct {
+	pool *Pool
+
+	mu      sync.Mutex
+	next    time.Time // when a scheduled job is known to be due
+	changed chan struct{}
+}
+
+const (
+	// promoteEvery bounds how late a job is noticed that another process scheduled.
+	promoteEvery = 500 * time.Millisecond
+	// dutyBatch bounds one statement of a duty.
+	dutyBatch = 1000
+	// maintainEvery is how often the store's upkeep is done, by one process.
+	maintainEvery = 10 * time.Minute
+)
+
+func newDuties(p *Pool) *duties {
+	return &duties{pool: p, changed: make(chan struct{}, 1)}
+}
+
+// due tells that a scheduled job becomes due after d. It never blocks.
+func (d *duties) due(in time.Duration) {
+	if d.note(in) {
+		select {
+		case d.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// note records when a job is due and reports whether it is the first to be.
+func (d *duties) note(in time.Duration) bool {
+	at := time.Now().Add(in)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.next.IsZero() && !at.Before(d.next) {
+		return false
+	}
+	d.next = at
+	return true
+}
+
+// untilPromote is how long the next promotion can wait.
+func (d *duties) untilPromote() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.next.IsZero() {
+		return promoteEvery
+	}
+	return min(max(time.Until(d.next), time.Millisecond), promoteEvery)
+}
+
+func (d *duties) run(ctx context.Context) {
+	rescueEvery := d.pool.config.LeaseTTL / 3
+	var rescue, maintain time.Time // zero: at once
+	for try := 0; ; {
+		err := d.promote(ctx)
+		now := time.Now()
+		if err == nil && !now.Before(rescue) && d.pool.lease.mayRescue() {
+			rescue = now.Add(rescueEvery)
+			err = d.rescue(ctx, rescueEvery)
+		}
+		if err == nil && !now.Before(maintain) {
+			maintain = now.Add(maintainEvery)
+			err = d.maintain(ctx)
+		}
+		if err != nil {
+			try++
+			if !pause(ctx, try) {
+				return
+			}
+			continue
+		}
+		try = 0
+		timer := time.NewTimer(d.untilPromote())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-d.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// promote makes due jobs ready and learns when the next one is due.
+func (d *duties) promote(ctx context.Context) error {
+	for {
+		d.mu.Lock()
+		d.next = time.Time{}
+		d.mu.Unlock()
+		var got Promoted
+		err := d.pool.health.call(ctx, func(ctx context.Context) (err error) {
+			got, err = d.pool.session.Promote(ctx, dutyBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(got.Queues) > 0 {
+			d.pool.client.wake(got.Queues, -1)
+		}
+		if got.Ready < dutyBatch {
+			if got.Next >= 0 && got.Next < promoteEvery {
+				d.note(got.Next)
+			}
+			return nil
+		}
+	}
+}
+
+// rescue takes back the jobs of workers without a live lease.
+func (d *duties) rescue(ctx context.Context, every time.Duration) error {
+	take, err := d.take(ctx, "rescue", every)
+	for take && err == nil {
+		var got Rescued
+		err = d.pool.health.call(ctx, func(ctx context.Context) (err error) {
+			got, err = d.pool.session.Rescue(ctx, dutyBatch)
+			return err
+		})
+		if n := got.Ready + len(got.Quarantined); n > 0 {
+			d.pool.log.Warn("jobs of vanished workers are taken back", "ready", got.Ready, "quarantined", len(got.Quarantined))
+			d.pool.client.wake(got.Queues, -1)
+			take = n >= dutyBatch
+			continue
+		}
+		return err
+	}
+	return err
+}
+
+func (d *duties) maintain(ctx context.Context) error {
+	take, err := d.take(ctx, "maintain", maintainEvery)
+	if !take || err != nil {
+		return err
+	}
+	return d.pool.health.call(ctx, func(ctx context.Context) error {
+		return d.pool.session.Maintain(ctx, d.pool.config.KeepHistory)
+	})
+}
+
+func (d *duties) take(ctx context.Context, name string, every time.Duration) (taken bool, err error) {
+	err = d.pool.health.call(ctx, func(ctx context.Context) (err error) {
+		taken, err = d.pool.session.TakeDuty(ctx, name, every)
+		return err
+	})
+	return taken, err
+}

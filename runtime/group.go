@@ -1,0 +1,283 @@
+package jobrt
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// group is a number of slots and the queues that share them. One goroutine, loop, claims for it; each running handler
+// has a goroutine of its own, which starts the next prefetched job when it is done.
+type group struct {
+	pool  *Pool
+	order Order
+	slots int
+
+	choose *chooser      // only loop uses it
+	woken  chan struct{} // holds one wake-up
+	front  atomic.Bool   // a wake-up told of new jobs: claim from the front
+
+	mu       sync.Mutex
+	busy     int
+	buffer   []prefetched // oldest first
+	stopping bool
+}
+
+type prefetched struct {
+	job ClaimedJob
+	at  time.Time
+}
+
+const (
+	// prefetchFor is how much work is claimed ahead of need: enough to hide the round trip of the next claim.
+	prefetchFor = 100 * time.Millisecond
+	// prefetchMost bounds the jobs claimed ahead.
+	prefetchMost = 1000
+	// prefetchAge is how long a prefetched job may wait before it is handed back for others.
+	prefetchAge = time.Second
+	// claimMost bounds one claim.
+	claimMost = 2000
+	// pollSoon is the first wait of an idle queue; it doubles up to the poll interval.
+	pollSoon = 50 * time.Millisecond
+)
+
+func newGroup(p *Pool, slots int, order Order) *group {
+	return &group{pool: p, order: order, slots: slots, choose: newChooser(order, time.Now()), woken: make(chan struct{}, 1)}
+}
+
+func (g *group) serves(queue string) bool {
+	for _, s := range g.order.shares {
+		if s.Queue == queue {
+			return true
+		}
+	}
+	return false
+}
+
+// wakeUp makes loop look again. It never blocks.
+func (g *group) wakeUp(news bool) {
+	if news {
+		g.front.Store(true)
+	}
+	select {
+	case g.woken <- struct{}{}:
+	default:
+	}
+}
+
+// loop claims until ctx ends, then hands back what has not started.
+func (g *group) loop(ctx context.Context) {
+	wait := pollSoon
+	for try := 0; ctx.Err() == nil; {
+		g.startBuffered()
+		g.handBackOld(prefetchAge)
+		full, err := g.refill(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !errors.Is(err, ErrLeaseLost):
+			pause(ctx, try)
+			try++
+			continue
+		case full:
+			try, wait = 0, pollSoon
+			continue
+		}
+		try = 0
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-g.woken:
+			wait = pollSoon
+		case <-timer.C:
+			wait = min(2*wait, g.pool.pollInterval())
+		}
+		timer.Stop()
+	}
+	g.mu.Lock()
+	g.stopping = true
+	g.mu.Unlock()
+	g.pool.gate.close()
+	g.handBackOld(0)
+}
+
+// refill claims for the free slots and, of kinds known to be fast, for the buffer. full means that there may be more to
+// claim at once: every queue asked gave all that was asked for.
+func (g *group) refill(ctx context.Context) (full bool, err error) {
+	if !g.pool.gate.open() || !g.pool.lease.live() {
+		return false, nil
+	}
+	g.mu.Lock()
+	free, buffered := g.slots-g.busy, len(g.buffer)
+	g.mu.Unlock()
+	ahead, fast := g.ahead()
+	room := 0
+	if buffered <= ahead/2 {
+		room = ahead - buffered
+	}
+	front := g.front.Swap(false)
+	if free <= 0 && room == 0 {
+		if front {
+			g.front.Store(true) // for the claim that follows
+		}
+		return false, nil
+	}
+
+	all := len(fast) == len(g.pool.kinds)
+	empty := make([]bool, len(g.order.shares))
+	for free > 0 {
+		asked := 0
+		for i, n := range g.choose.allot(min(free, claimMost), empty, time.Now()) {
+			if n == 0 {
+				continue
+			}
+			r := ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: g.pool.kinds, Limit: n, Start: n, FromFront: front}
+			if all {
+				r.Limit = min(n+room, claimMost)
+			}
+			got, err := g.claim(ctx, r)
+			if err != nil {
+				return false, err
+			}
+			asked += n
+			g.choose.claimed(i, n, min(got, n), time.Now())
+			empty[i] = got < r.Limit
+			free -= min(got, n)
+			room -= max(got-n, 0)
+		}
+		if asked == 0 {
+			return false, nil
+		}
+	}
+	if room <= 0 || all && buffered == 0 {
+		return false, nil // the slots are taken; the next to end asks again
+	}
+	for i, n := range g.choose.allot(min(room, claimMost), empty, time.Now()) {
+		if n > 0 {
+			got, err := g.claim(ctx, ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: fast, Limit: n, FromFront: front})
+			if err != nil {
+				return false, err
+			}
+			g.choose.claimed(i, n, got, time.Now())
+		}
+	}
+	return false, nil
+}
+
+// ahead is how many jobs to hold ready besides the running ones, and the kinds that may be among them.
+func (g *group) ahead() (jobs int, fast []string) {
+	slowest := time.Microsecond
+	for _, kind := range g.pool.kinds {
+		if mean, ok := g.pool.registry.lookup(kind).speed.fast(); ok {
+			fast = append(fast, kind)
+			slowest = max(slowest, mean)
+		}
+	}
+	if len(fast) == 0 {
+		return 0, nil
+	}
+	return min(g.slots*int(prefetchFor/slowest), prefetchMost), fast
+}
+
+// claim takes jobs and starts or buffers them. It returns how many there were.
+func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
+	p := g.pool
+	p.held.claims.RLock()
+	r.Worker = p.lease.worker()
+	var jobs []ClaimedJob
+	// A claim is not cut off by the stop of the pool: its answer would be lost, and its jobs with it until the lease ends.
+	err := p.health.call(context.WithoutCancel(ctx), func(ctx context.Context) (err error) {
+		jobs, err = p.session.Claim(ctx, r)
+		return err
+	})
+	p.held.add(jobs)
+	p.held.claims.RUnlock()
+	if err != nil {
+		if !errors.Is(err, ErrLeaseLost) {
+			p.lease.suspectClaims()
+		}
+		return 0, err
+	}
+	for i := range jobs {
+		g.accept(jobs[i])
+	}
+	return len(jobs), nil
+}
+
+// accept starts a claimed job if it may, and buffers it otherwise.
+func (g *group) accept(job ClaimedJob) {
+	if job.Suspect {
+		g.pool.gate.announce()
+		g.pool.handlers.Add(1)
+		go g.pool.runAlone(job)
+		return
+	}
+	g.mu.Lock()
+	if g.busy < g.slots && len(g.buffer) == 0 && g.pool.gate.enter() {
+		g.busy++
+		g.mu.Unlock()
+		g.pool.handlers.Add(1)
+		go g.pool.runJob(g, job)
+		return
+	}
+	g.buffer = append(g.buffer, prefetched{job, time.Now()})
+	g.mu.Unlock()
+}
+
+// startBuffered starts prefetched jobs while there are slots.
+func (g *group) startBuffered() {
+	for {
+		g.mu.Lock()
+		if len(g.buffer) == 0 || g.busy >= g.slots || !g.pool.gate.enter() {
+			g.mu.Unlock()
+			return
+		}
+		job := g.pop()
+		g.busy++
+		g.mu.Unlock()
+		g.pool.handlers.Add(1)
+		go g.pool.runJob(g, job)
+	}
+}
+
+// pop takes the oldest buffered job. g.mu is held.
+func (g *group) pop() ClaimedJob {
+	job := g.buffer[0].job
+	g.buffer[0] = prefetched{}
+	g.buffer = g.buffer[1:]
+	return job
+}
+
+// release frees a slot, gives it to the next prefetched job, if there is one, and asks for more when few are left.
+func (g *group) release() {
+	g.pool.gate.leave()
+	g.mu.Lock()
+	if len(g.buffer) > 0 && !g.stopping && g.pool.gate.enter() {
+		job := g.pop()
+		left := len(g.buffer)
+		g.mu.Unlock()
+		if left == 0 || left == g.slots {
+			g.wakeUp(false)
+		}
+		g.pool.handlers.Add(1)
+		go g.pool.runJob(g, job)
+		return
+	}
+	g.busy--
+	g.mu.Unlock()
+	g.wakeUp(false)
+}
+
+// handBackOld returns prefetched jobs that have waited for longer than age, so that others can run them.
+func (g *group) handBackOld(age time.Duration) {
+	g.mu.Lock()
+	var old []ClaimedJob
+	for len(g.buffer) > 0 && time.Since(g.buffer[0].at) >= age {
+		old = append(old, g.pop())
+	}
+	g.mu.Unlock()
+	for _, job := range old {
+		g.pool.finisher.add(Finish{Ref: job.Ref, Verdict: VerdictHandedBack, Worker: g.pool.lease.worker()})
+	}
+}

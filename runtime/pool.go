@@ -1,0 +1,361 @@
+package jobrt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// PoolConfig configures a Pool. The zero value serves every queue of the registry, each with the workers that its
+// //jobqueue: line declares, else 10.
+type PoolConfig struct {
+	// Queues to serve, each with workers of its own. Empty: every queue of the registry.
+	Queues []QueueConfig
+	// Slots, with Order, shares workers between queues instead: at most Slots handlers run at once, whatever queue they
+	// come from. It excludes Queues.
+	Slots int
+	// Order says which queue gets a free slot: [Strict] or [Weighted].
+	Order Order
+	// LeaseTTL is how long this process may be silent before others take its jobs back. Default 15 s; at least 1 s. A
+	// shorter one finds dead workers sooner and asks more of a slow database.
+	LeaseTTL time.Duration
+	// DrainTimeout is how long running handlers may go on after the context of Run has ended, before their contexts are
+	// cancelled. Default 25 s, which fits the 30 s that Kubernetes gives.
+	DrainTimeout time.Duration
+	// CancelTimeout is how long handlers have to return once their contexts are cancelled. Default 3 s.
+	CancelTimeout time.Duration
+	// PollInterval is the longest time between two looks at an idle queue. Wake-ups make it rarely matter: only for jobs
+	// that a caller's own transaction brought. Default 1 s, or 200 ms where the store cannot listen.
+	PollInterval time.Duration
+	// KeepHistory is how long finished jobs stay to be looked at. Default 7 days. Dead jobs stay until somebody acts.
+	KeepHistory time.Duration
+	// Build names the running binary's version. Default: none.
+	Build string
+	// Logger gets one line for each failed attempt and for each change of the pool's health. Default slog.Default().
+	Logger *slog.Logger
+}
+
+// QueueConfig is one queue with workers of its own.
+type QueueConfig struct {
+	Name string
+	// Workers is the number of handlers that run at once. Default: what the queue declares, else 10.
+	Workers int
+}
+
+const (
+	defaultWorkers       = 10
+	defaultLeaseTTL      = 15 * time.Second
+	defaultDrainTimeout  = 25 * time.Second
+	defaultCancelTimeout = 3 * time.Second
+	defaultPoll          = time.Second
+	defaultPollDeaf      = 200 * time.Millisecond
+	defaultKeepHistory   = 7 * 24 * time.Hour
+)
+
+// Pool runs jobs. One process may have several, on different registries or queues.
+type Pool struct {
+	client   *Client
+	store    Store
+	registry *Registry
+	config   PoolConfig
+	catalog  Catalog
+	kinds    []string
+	groups   []*group
+	log      *slog.Logger
+
+	session  Session
+	lease    *lease
+	finisher *finisher
+	gate     *gate
+	held     *heldJobs
+	health   *health
+	duties   *duties
+	deaf     atomic.Bool // the store cannot listen
+	ran      atomic.Bool
+	handlers sync.WaitGroup
+}
+
+// NewPool returns a pool that runs the registry's jobs from the client's store.
+func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, error) {
+	if client == nil || registry == nil {
+		return nil, errors.New("new pool: nil client or registry")
+	}
+	catalog, err := registry.catalog(config.Build)
+	if err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	if len(catalog.Kinds) == 0 {
+		return nil, errors.New("new pool: the registry has no jobs; call worker.Register first")
+	}
+	if err := config.fill(); err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	p := &Pool{
+		client: client, store: client.store, registry: registry, config: config, catalog: catalog,
+		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(),
+	}
+	p.health = &health{log: p.log}
+	if p.groups, err = p.plan(); err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	return p, nil
+}
+
+// fill checks the configuration and sets its defaults.
+func (c *PoolConfig) fill() error {
+	for name, d := range map[string]time.Duration{"DrainTimeout": c.DrainTimeout, "CancelTimeout": c.CancelTimeout, "PollInterval": c.PollInterval, "KeepHistory": c.KeepHistory} {
+		if d < 0 {
+			return fmt.Errorf("%s must not be negative", name)
+		}
+	}
+	if c.LeaseTTL != 0 && c.LeaseTTL < time.Second {
+		return fmt.Errorf("LeaseTTL %v is shorter than 1s", c.LeaseTTL)
+	}
+	if (c.Slots != 0) != c.Order.given() {
+		return errors.New("Slots and Order go together")
+	}
+	if c.Slots < 0 || c.Slots > 0 && len(c.Queues) > 0 {
+		return errors.New("Slots must be positive, and excludes Queues")
+	}
+	setDefault(&c.LeaseTTL, defaultLeaseTTL)
+	setDefault(&c.DrainTimeout, defaultDrainTimeout)
+	setDefault(&c.CancelTimeout, defaultCancelTimeout)
+	setDefault(&c.KeepHistory, defaultKeepHistory)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// plan makes the groups of slots.
+func (p *Pool) plan() ([]*group, error) {
+	if p.config.Slots > 0 {
+		if err := p.config.Order.check(); err != nil {
+			return nil, err
+		}
+		return []*group{newGroup(p, p.config.Slots, p.config.Order)}, nil
+	}
+	declared := make(map[string]int)
+	queues := p.config.Queues
+	for _, q := range p.catalog.Queues {
+		declared[q.Name] = q.Workers
+		if len(p.config.Queues) == 0 {
+			queues = append(queues, QueueConfig{Name: q.Name})
+		}
+	}
+	seen := make(map[string]bool)
+	var groups []*group
+	for _, q := range queues {
+		if err := checkName("queue", q.Name); err != nil {
+			return nil, err
+		}
+		if seen[q.Name] {
+			return nil, fmt.Errorf("queue %q is listed twice", q.Name)
+		}
+		seen[q.Name] = true
+		workers := q.Workers
+		if workers == 0 {
+			workers = declared[q.Name]
+		}
+		if workers == 0 {
+			workers = defaultWorkers
+		}
+		if workers < 0 {
+			return nil, fmt.Errorf("queue %q: %d workers", q.Name, workers)
+		}
+		groups = append(groups, newGroup(p, workers, Strict(q.Name)))
+	}
+	return groups, nil
+}
+
+// StuckError is the error of Run when handlers did not return although their contexts were cancelled. Their jobs are
+// taken back once the lease has run out.
+type StuckError struct{ Handlers int }
+
+func (e *StuckError) Error() string {
+	return fmt.Sprintf("%d handlers ignored the cancelled context and still run", e.Handlers)
+}
+
+// Run runs jobs until ctx ends. Then it claims no more, hands back what it had not started, gives running handlers
+// DrainTimeout to finish, cancels their contexts (cause ErrStopped), and returns once everything is settled in the
+// store: a shutdown costs no attempt.
+//
+// It returns nil after a clean stop, a [StuckError] when handlers did not return, and an error at once when this
+// binary's kinds or queues belong to another service ([OwnedError]). A store that is away is waited for. Run may be
+// called once.
+func (p *Pool) Run(ctx context.Context) error {
+	if p.ran.Swap(true) {
+		return errors.New("run pool: it has run already")
+	}
+	if err := p.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("run pool: %w", err)
+	}
+
+	// What must outlive ctx, so that a drain can settle its jobs, ends with background.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	var loops sync.WaitGroup
+	loops.Go(func() { p.lease.keep(background) })
+	loops.Go(func() { p.duties.run(background) })
+	loops.Go(func() { p.listen(background) })
+	p.finisher.start()
+	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due})
+
+	var claiming sync.WaitGroup
+	for _, g := range p.groups {
+		claiming.Go(func() { g.loop(ctx) })
+	}
+	<-ctx.Done()
+	claiming.Wait()
+
+	stuck := p.drain()
+	unsubscribe()
+	settled := p.finisher.stop(p.config.LeaseTTL)
+	stopBackground()
+	loops.Wait()
+	p.leave(stuck)
+
+	switch {
+	case stuck > 0:
+		return fmt.Errorf("run pool: %w", &StuckError{stuck})
+	case !settled:
+		return fmt.Errorf("run pool: stopped while the store was away; %d jobs are taken back when their lease runs out: %w", p.held.count(), ErrUnavailable)
+	}
+	return nil
+}
+
+// start makes this process known to the store. It waits for a store that is away.
+func (p *Pool) start(ctx context.Context) error {
+	host, _ := os.Hostname()
+	info := WorkerInfo{
+		Service: p.catalog.Service, Host: host, PID: os.Getpid(), Build: p.config.Build,
+		Kinds: p.kinds, LeaseTTL: p.config.LeaseTTL,
+	}
+	for _, g := range p.groups {
+		info.Queues = append(info.Queues, g.order.queues()...)
+	}
+	schemas := make(map[string]string, len(p.catalog.Kinds))
+	for _, k := range p.catalog.Kinds {
+		schemas[k.Kind] = k.ArgsSchema
+	}
+	var worker ID
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error { return p.store.Sync(ctx, p.catalog) },
+		func(ctx context.Context) (err error) { p.session, err = p.store.Open(ctx, info); return err },
+		func(ctx context.Context) (err error) { worker, err = p.session.Register(ctx, ID{}); return err },
+		func(ctx context.Context) error {
+			n, err := p.session.Revive(ctx, schemas)
+			if n > 0 {
+				p.log.Info("jobs whose arguments did not decode are tried again with this build", "jobs", n)
+			}
+			return err
+		},
+	}
+	for _, step := range steps {
+		if err := p.health.retry(ctx, step); err != nil {
+			if p.session != nil {
+				closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+				defer cancel()
+				_ = p.session.Close(closing, worker)
+			}
+			return err
+		}
+	}
+	p.lease = newLease(p, worker)
+	p.finisher = newFinisher(p)
+	p.duties = newDuties(p)
+	return nil
+}
+
+// drain waits for the handlers, then cancels them. It returns how many are stuck.
+func (p *Pool) drain() (stuck int) {
+	done := make(chan struct{})
+	go func() { p.handlers.Wait(); close(done) }()
+	wait := func(d time.Duration) bool {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-done:
+			return true
+		case <-timer.C:
+			return false
+		}
+	}
+	if wait(p.config.DrainTimeout) {
+		return 0
+	}
+	p.log.Warn("handlers are still running; their contexts are cancelled", "after", p.config.DrainTimeout)
+	p.lease.cancelHandlers(ErrStopped)
+	if wait(p.config.CancelTimeout) {
+		return 0
+	}
+	return p.gate.count()
+}
+
+// leave ends the session. With stuck handlers the worker row stays until its lease runs out, because those handlers
+// are still at work.
+func (p *Pool) leave(stuck int) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	worker := p.lease.worker()
+	if stuck > 0 {
+		worker = ID{}
+	}
+	if err := p.session.Close(ctx, worker); err != nil {
+		p.log.Warn("closing the worker's session", "err", err)
+	}
+}
+
+// wake makes the groups that serve queue look at it again; an empty name wakes all.
+func (p *Pool) wake(queue string) {
+	for _, g := range p.groups {
+		if queue == "" || g.serves(queue) {
+			g.wakeUp(true)
+		}
+	}
+}
+
+// listen passes on the wake-ups of other processes, and says so once when there can be none.
+func (p *Pool) listen(ctx context.Context) {
+	for try := 0; ctx.Err() == nil; try++ {
+		started := time.Now()
+		err := p.session.Listen(ctx, p.wake)
+		if errors.Is(err, ErrNoListen) {
+			p.deaf.Store(true)
+			p.log.Info("the job store delivers no wake-ups here; queues are polled", "every", p.pollInterval())
+			return
+		}
+		if time.Since(started) > pauseMax {
+			try = 0
+		}
+		if ctx.Err() == nil {
+			p.health.report(err)
+			p.wake("") // what was announced while nobody listened
+			pause(ctx, try)
+		}
+	}
+}
+
+func (p *Pool) pollInterval() time.Duration {
+	switch {
+	case p.config.PollInterval > 0:
+		return p.config.PollInterval
+	case p.deaf.Load():
+		return defaultPollDeaf
+	default:
+		return defaultPoll
+	}
+}
