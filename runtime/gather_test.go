@@ -88,7 +88,8 @@ func TestAGroupIsBounded(t *testing.T) {
 		s, gate := gated(nil)
 		c := newTestClient(t, s)
 		var all sync.WaitGroup
-		for i := range 2*maxGather + 501 {
+		first := crowd(t.Context(), c, 1)
+		for i := range 2*maxGather + 500 {
 			all.Go(func() {
 				if _, err := Enqueue(t.Context(), c, sendJob(), order{N: i}); err != nil {
 					t.Error(err)
@@ -97,6 +98,7 @@ func TestAGroupIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		close(gate)
+		first()
 		all.Wait()
 		if diff := cmp.Diff([]int{1, maxGather, maxGather, 500}, s.sizes()); diff != "" {
 			t.Errorf("jobs per INSERT (-want +got):\n%s", diff)
