@@ -16,6 +16,7 @@ type notifier struct {
 	mu      sync.Mutex
 	pending map[string]struct{}
 	sending bool
+	last    time.Time // when the last notification was sent
 }
 
 const (
@@ -28,7 +29,8 @@ func newNotifier(store Store) *notifier {
 	return &notifier{store: store, pending: make(map[string]struct{})}
 }
 
-// send returns at once. A goroutine that ends by itself, soon after the last queue named, does the sending.
+// send returns at once. What waits for the gap is a timer, not a goroutine, so that nothing lingers in a test that counts
+// goroutines or fakes time.
 func (n *notifier) send(queues []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -37,24 +39,24 @@ func (n *notifier) send(queues []string) {
 	}
 	if !n.sending && len(n.pending) > 0 {
 		n.sending = true
-		go n.run()
+		time.AfterFunc(max(notifyGap-time.Since(n.last), 0), n.run)
 	}
 }
 
-// run sends until nothing is pending.
+// run tells what is pending, and leaves what came meanwhile for after the gap.
 func (n *notifier) run() {
-	for {
-		n.mu.Lock()
-		queues := slices.Sorted(maps.Keys(n.pending))
-		clear(n.pending)
-		if len(queues) == 0 {
-			n.sending = false
-			n.mu.Unlock()
-			return
-		}
-		n.mu.Unlock()
-		n.tell(queues)
-		time.Sleep(notifyGap)
+	n.mu.Lock()
+	queues := slices.Sorted(maps.Keys(n.pending))
+	clear(n.pending)
+	n.mu.Unlock()
+
+	n.tell(queues)
+
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = time.Now()
+	if n.sending = len(n.pending) > 0; n.sending {
+		time.AfterFunc(notifyGap, n.run)
 	}
 }
 
