@@ -2,11 +2,15 @@ package templates
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
+
+// staleSuffix ends the names that the compiler mentions when generated code is older than what it was made from.
+const staleSuffix = "ChangedRunGoGenerate"
 
 // versionCheck emits two constants that overflow when the runtime is too new or too old for this code. The compiler's
 // message names the type, and the type's name says what to do.
@@ -33,26 +37,19 @@ func versionCheck(g *jen.Group) {
 //
 //	var _ jobsReceiptChangedRunGoGenerate = jobs.Receipt{}
 //
-// A struct that another package can't write down is checked field by field.
+// A struct that another package can't write down, because it has unexported fields, is checked field by field; what a
+// tag says is then left to jobgen check.
+//
+//	type jobsHiddenIDChangedRunGoGenerate = int64
+//
+//	func _(v *jobs.Hidden) { var _ *jobsHiddenIDChangedRunGoGenerate = &v.ID }
 func (r *renderer) shapeCheck(f *jen.File, c *codec) {
 	t := c.typ
-	if t.Kind != model.Struct || c.anonymous {
+	switch {
+	case t.Kind != model.Struct || c.anonymous:
 		return
-	}
-	if t.Shape == nil && len(t.Fields) > 0 {
-		f.Line()
-		f.Type().Id(c.shape).Op("=").StructFunc(func(g *jen.Group) {
-			for i, field := range t.Fields {
-				g.Id("F" + strconv.Itoa(i)).Add(expr(field.Type.Go))
-			}
-		})
-		f.Line()
-		f.Func().Id("_").Params(jen.Id("v").Add(expr(t.Go))).Id(c.shape).Block(
-			jen.Return(jen.Id(c.shape).ValuesFunc(func(g *jen.Group) {
-				for _, field := range t.Fields {
-					g.Add(selector(jen.Id("v"), field.Path))
-				}
-			})))
+	case t.Shape == nil && len(t.Fields) > 0:
+		r.fieldChecks(f, c)
 		return
 	}
 	f.Line()
@@ -73,6 +70,21 @@ func (r *renderer) shapeCheck(f *jen.File, c *codec) {
 	f.Var().Id("_").Id(c.shape).Op("=").Add(expr(t.Go)).Values()
 }
 
+func (r *renderer) fieldChecks(f *jen.File, c *codec) {
+	aliases := make([]string, len(c.typ.Fields))
+	for i, field := range c.typ.Fields {
+		aliases[i] = r.unexported(strings.TrimSuffix(c.shape, staleSuffix) + upper(strings.Join(field.Path, "")) + staleSuffix)
+		f.Line()
+		f.Type().Id(aliases[i]).Op("=").Add(expr(field.Type.Go))
+	}
+	f.Line()
+	f.Func().Id("_").Params(jen.Id("v").Op("*").Add(expr(c.typ.Go))).BlockFunc(func(g *jen.Group) {
+		for i, field := range c.typ.Fields {
+			g.Var().Id("_").Op("*").Id(aliases[i]).Op("=").Op("&").Add(selector(jen.Id("v"), field.Path))
+		}
+	})
+}
+
 func tagLiteral(tag string) *jen.Statement {
 	if strconv.CanBackquote(tag) {
 		return jen.Id("`" + tag + "`")
@@ -87,7 +99,7 @@ func tagLiteral(tag string) *jen.Statement {
 //
 //	var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
 func (r *renderer) handlerCheck(f *jen.File, j *model.Job) {
-	check := r.unexported(lower(j.Stub) + "ChangedRunGoGenerate")
+	check := r.unexported(lower(j.Stub) + staleSuffix)
 	f.Line()
 	f.Type().Id(check).Func().ParamsFunc(func(g *jen.Group) {
 		if j.Receiver != nil {

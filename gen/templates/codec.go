@@ -15,6 +15,8 @@ type codec struct {
 	home      string // import path of the package that names the type; its codecs share a file
 	anonymous bool   // a struct without a name; its codec is named after the field that it was found in
 
+	embedded bool // only ever embedded: its fields are written by others, and it is only checked
+
 	append, decode string // functions
 	shape          string // alias of the compile-time check
 
@@ -66,12 +68,23 @@ func (r *renderer) collectCodecs() {
 		root(j.Result, j.ResultSchema)
 	}
 
+	for _, t := range r.m.Types {
+		if r.codecs[t] == nil && home(t) != "" {
+			c := &codec{typ: t, home: home(t), append: r.typeName(t), embedded: true}
+			r.codecs[t] = c
+			all = append(all, c)
+		}
+	}
+
 	slices.SortFunc(all, func(a, b *codec) int { return strings.Compare(a.typ.ID, b.typ.ID) })
 	for _, c := range all {
 		n := c.append
+		c.shape = r.unexported(lower(n) + staleSuffix)
+		if c.embedded {
+			continue
+		}
 		c.append = r.unexported("append" + n)
 		c.decode = r.unexported("decode" + n)
-		c.shape = r.unexported(lower(n) + "ChangedRunGoGenerate")
 		if c.root {
 			c.variable = r.unexported(lower(n) + "Codec")
 		}
@@ -112,6 +125,9 @@ func (r *renderer) codecFile(group codecGroup) *jen.File {
 			r.codecVar(f, c)
 		}
 		r.shapeCheck(f, c)
+		if c.embedded {
+			continue
+		}
 		r.appendFunc(f, c)
 		r.decodeFunc(f, c)
 	}

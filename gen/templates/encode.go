@@ -105,8 +105,6 @@ func notEmpty(t *model.Type, p place) *jen.Statement {
 	switch kind {
 	case model.Bool:
 		return p.value()
-	case model.Float32, model.Float64:
-		return jen.Op("!").Qual(pathJobjson, "IsZeroFloat").Call(p.value())
 	case model.String:
 		return p.value().Op("!=").Lit("")
 	case model.Bytes, model.RawMessage, model.Slice, model.Map:
@@ -120,7 +118,7 @@ func notEmpty(t *model.Type, p place) *jen.Statement {
 		return p.value().Op("!=").Nil()
 	case model.Struct, model.Invalid, model.Time, model.JSON, model.Text:
 		return nil
-	default: // the integers and Duration
+	default: // the numbers and Duration
 		return p.value().Op("!=").Lit(0)
 	}
 }

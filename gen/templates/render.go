@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
@@ -27,6 +28,7 @@ type renderer struct {
 // Render returns the files of m by slash-separated path relative to the output directory. It is an error when two jobs
 // lead to one Go name.
 func Render(m *model.Module) (map[string][]byte, error) {
+	m = sorted(m)
 	r := &renderer{m: m}
 	exported, err := exportedNames(m)
 	if err != nil {
@@ -64,6 +66,23 @@ func Render(m *model.Module) (map[string][]byte, error) {
 		return nil, err
 	}
 	return files, nil
+}
+
+// sorted returns m with its lists in their documented order, so that the output depends on nothing else.
+func sorted(m *model.Module) *model.Module {
+	c := *m
+	byName := func(a, b *model.Job) int { return strings.Compare(a.Name, b.Name) }
+	c.Jobs = slices.SortedFunc(slices.Values(m.Jobs), byName)
+	c.Queues = slices.SortedFunc(slices.Values(m.Queues), func(a, b *model.Queue) int { return strings.Compare(a.Name, b.Name) })
+	c.Deps = slices.SortedFunc(slices.Values(m.Deps), func(a, b *model.Dep) int { return strings.Compare(a.Field, b.Field) })
+	c.Packages = nil
+	for _, p := range m.Packages {
+		q := *p
+		q.Jobs = slices.SortedFunc(slices.Values(p.Jobs), byName)
+		c.Packages = append(c.Packages, &q)
+	}
+	slices.SortFunc(c.Packages, func(a, b *model.Package) int { return strings.Compare(a.Path, b.Path) })
+	return &c
 }
 
 // unusedStem takes a file's stem that no file has yet; client_gen.go is always there.

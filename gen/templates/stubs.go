@@ -112,12 +112,12 @@ func stubDoc(j *model.Job, s stub) []string {
 		}
 	case many:
 		doc = append(doc,
-			enqueueMany(j)+" is "+enqueue(j)+" for many arguments, stored in one statement, all or none. The handles are in",
-			"the order of args.")
+			enqueueMany(j)+" is "+enqueue(j)+" for many arguments, stored in one statement, all or none.",
+			"The handles are in the order of args.")
 	case stored:
 		return append(doc,
-			handle(j)+" returns the handle of a "+j.GoName()+" job from its stored id. The id of another kind of job is an",
-			"error.")
+			handle(j)+" returns the handle of a "+j.GoName()+" job from its stored id.",
+			"The id of another kind of job is an error.")
 	}
 	if j.Settings.Deprecated != "" {
 		doc = append(doc, "", "Deprecated: "+j.Settings.Deprecated)

@@ -2,130 +2,49 @@ package templates_test
 
 import (
 	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobgen/jobgen/gen/internal/check"
+	"github.com/jobgen/jobgen/gen/internal/load"
 	"github.com/jobgen/jobgen/gen/internal/model"
-	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
 	"github.com/jobgen/jobgen/gen/templates"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 const (
-	tortureModule  = "github.com/jobgen/jobgen"
-	torturePath    = tortureModule + "/gen/internal/torture"
-	billingPath    = torturePath + "/billing"
-	generatedFiles = "../internal/torture/gen"
+	tortureDir  = "../internal/torture"
+	torturePath = "github.com/jobgen/jobgen/gen/internal/torture"
 )
 
-// tortureModel describes the module in gen/internal/torture.
-func tortureModel() *model.Module {
-	d := newDescriber()
-	billing := func(name string) model.Name { return model.Name{Path: billingPath, Pkg: "billing", Name: name} }
-	typ := func(v any) *model.Type { return d.of(reflect.TypeOf(v)) }
-	field := func(t *model.Type, steps ...string) model.FieldRef {
-		var ref model.FieldRef
-		for _, s := range steps {
-			if t.Kind == model.Pointer {
-				t = t.Elem
-			}
-			i := slices.IndexFunc(t.Fields, func(f *model.Field) bool { return f.Name == s })
-			t = t.Fields[i].Type
-			ref.Steps = append(ref.Steps, model.FieldStep{Name: s, Type: t})
-		}
-		return ref
+// tortureModel reads the module in gen/internal/torture.
+func tortureModel(t *testing.T) *model.Module {
+	t.Helper()
+	src, diags, err := load.Load(t.Context(), load.Config{Dir: tortureDir})
+	if err != nil {
+		t.Fatal(err)
 	}
-	service := &model.Dep{Field: "BillingService", Type: billing("Service")}
-	clock := &model.Dep{Field: "BillingClock", Type: billing("Clock")}
-	scalars, nested, omitZero := typ(kinds.Scalars{}), typ(kinds.Nested{}), typ(kinds.OmitZero{})
-
-	job := func(fn string, dep *model.Dep, pointer bool, args, result *model.Type, edit func(*model.Job)) *model.Job {
-		j := &model.Job{
-			Name: "torture/billing." + fn, Stub: fn, Func: billing(fn), Args: args, Result: result,
-			Settings: model.Settings{Queue: "default", Priority: model.DefaultPriority, Retry: model.DefaultRetry, Version: 1},
-		}
-		if dep != nil {
-			j.Name = "torture/billing." + dep.Type.Name + "." + fn
-			j.Receiver = &model.Receiver{Type: dep.Type, Pointer: pointer, Dep: dep}
-		}
-		if args != nil {
-			j.ArgsSchema.Fingerprint = fingerprint(args)
-		}
-		if result != nil {
-			j.ResultSchema.Fingerprint = fingerprint(result)
-		}
-		if edit != nil {
-			edit(j)
-		}
-		return j
+	m, more := check.Check(src, check.Options{Service: "torture", OutPath: torturePath + "/gen"})
+	for _, d := range append(diags, more...) {
+		t.Errorf("%s:%d:%d: %s [%s]", d.Pos.File, d.Pos.Line, d.Pos.Column, d.Message, d.Code)
 	}
-	jobs := []*model.Job{
-		job("SendInvoice", service, true, scalars, typ(kinds.Line{}), func(j *model.Job) {
-			j.Doc = []string{"SendInvoice renders an invoice.", "", "It has a list:", "", "\ta code block \"with quotes\""}
-			s := &j.Settings
-			s.Queue, s.Retry, s.Timeout, s.Tags = "billing", 3, 30*time.Second, []string{"money", "mail"}
-			s.Unique = &model.Unique{Fields: []model.FieldRef{field(scalars, "Int64"), field(scalars, "String")}, For: time.Hour}
-			s.Permanent = []model.ErrorRef{{Name: billing("ErrBadAddress")}, {Name: billing("AddressError"), IsType: true, Pointer: true}}
-			s.Backoff = model.Backoff{Kind: model.BackoffLinear, Base: 1500 * time.Millisecond}
-			s.Declared = []model.Setting{{Key: "owner", Value: "Ann \"A\" `B`"}, {Key: "queue", Value: "billing"}, {Key: "tags", Value: `a"b`}}
-		}),
-		job("CloseMonth", service, true, nil, nil, func(j *model.Job) {
-			j.Settings.Queue, j.Settings.Priority = "reports", 2
-			j.Settings.Delays = []time.Duration{time.Second, time.Minute, 2 * time.Hour}
-		}),
-		job("Tick", clock, false, nil, typ(otherkinds.Line{}), func(j *model.Job) {
-			j.Doc = []string{"Tick has neither arguments nor dependencies that may change."}
-			j.Settings.Deprecated, j.Settings.Unique = "use CloseMonth", &model.Unique{All: true}
-		}),
-		job("Fan", nil, false, nested, nil, func(j *model.Job) {
-			j.Doc = []string{"Fan enqueues itself, which a descriptor that held its handler would not allow."}
-			j.Settings.Keep = true
-		}),
-		job("Deep", nil, false, nested, typ(kinds.Page[kinds.Line]{}), func(j *model.Job) {
-			j.Settings.Unique = &model.Unique{Fields: []model.FieldRef{
-				field(nested, "Anonymous", "X"), field(nested, "Pointer", "SKU"), field(nested, "ByName"),
-			}}
-		}),
-		job("Named", nil, false, typ(kinds.Named{}), typ(kinds.Optional{}), nil),
-		job("OmitZero", nil, false, omitZero, omitZero, func(j *model.Job) { j.Settings.Unique = &model.Unique{All: true} }),
-		job("Embedded", nil, false, typ(kinds.Embedded{}), typ(kinds.Methods{}), func(j *model.Job) {
-			j.Settings.Aliases = []string{"torture/old.Embedded"}
-		}),
-		job("Words", nil, false, typ(kinds.Words{}), typ(kinds.Empty{}), nil),
-		job("Private", nil, false, typ(kinds.Private{}), typ(kinds.Money{}), nil),
-		job("Hidden", nil, false, typ(kinds.Hidden{}), typ(otherkinds.Line{}), nil),
+	if t.Failed() {
+		t.FailNow()
 	}
-	sortJobs(jobs)
-	return &model.Module{
-		Path: tortureModule, Service: "torture", OutPath: torturePath + "/gen", OutName: "gen", WorkerDir: "worker",
-		Packages: []*model.Package{{Path: billingPath, Name: "billing", Stem: "billing", Jobs: jobs}},
-		Jobs:     jobs,
-		Queues: []*model.Queue{
-			{Name: "billing", Workers: 3, Declared: []model.Setting{{Key: "owner", Value: "billing-team"}, {Key: "workers", Value: "3"}}},
-			{Name: "reports"},
-		},
-		Deps:    []*model.Dep{clock, service},
-		Imports: d.importList(billingPath),
-	}
-}
-
-func sortJobs(jobs []*model.Job) {
-	slices.SortFunc(jobs, func(a, b *model.Job) int { return strings.Compare(a.Name, b.Name) })
-}
-
-// fingerprint stands in for the wire schema's.
-func fingerprint(t *model.Type) string {
-	return strings.Repeat(string("0123456789abcdef"[len(t.Fields)%16]), 16)
+	return m
 }
 
 func render(t *testing.T, m *model.Module) map[string]string {
@@ -142,40 +61,179 @@ func render(t *testing.T, m *model.Module) map[string]string {
 }
 
 func TestRenderWritesTheCheckedInFiles(t *testing.T) {
-	got := render(t, tortureModel())
-	if *update {
-		for name, src := range got {
-			file := filepath.Join(generatedFiles, filepath.FromSlash(name))
-			if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, []byte(src), 0o666); err != nil {
+	got := render(t, tortureModel(t))
+	root := filepath.Join(tortureDir, "gen")
+	want := make(map[string]string)
+	if err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		src, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		want[filepath.ToSlash(rel)] = string(src)
+		return err
+	}); err != nil && !*update {
+		t.Fatal(err)
+	}
+	if !*update {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the checked-in files are stale; go test ./gen/templates -update writes them (-want +got):\n%s", diff)
+		}
+		return
+	}
+	for name, src := range got {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(src), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range want {
+		if _, kept := got[name]; !kept {
+			if err := os.Remove(filepath.Join(root, filepath.FromSlash(name))); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	want := make(map[string]string)
-	for _, pattern := range []string{"*.go", "worker/*.go"} {
-		matches, err := filepath.Glob(filepath.Join(generatedFiles, pattern))
+}
+
+func TestRenderDoesNotDependOnOrder(t *testing.T) {
+	m := tortureModel(t)
+	want := render(t, m)
+	for seed := range uint64(5) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		shuffle(random, m.Jobs)
+		shuffle(random, m.Queues)
+		shuffle(random, m.Deps)
+		shuffle(random, m.Imports)
+		shuffle(random, m.Types)
+		shuffle(random, m.Packages)
+		for _, p := range m.Packages {
+			shuffle(random, p.Jobs)
+		}
+		if diff := cmp.Diff(want, render(t, m)); diff != "" {
+			t.Fatalf("seed %d (-want +got):\n%s", seed, diff)
+		}
+	}
+}
+
+func shuffle[E any](random *rand.Rand, s []E) {
+	random.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+}
+
+var machinePath = regexp.MustCompile(`/(home|root|tmp|Users|work)/`)
+
+func TestEveryFileHasTheHeaderAndNoTraceOfItsMaking(t *testing.T) {
+	for name, src := range render(t, tortureModel(t)) {
+		if !strings.HasPrefix(src, templates.Header+"\n\n") {
+			t.Errorf("%s begins with %.80q", name, src)
+		}
+		if found := machinePath.FindString(src); found != "" {
+			t.Errorf("%s holds a path of this machine: %q", name, found)
+		}
+		if strings.Contains(src, "go1.") || strings.Contains(src, "billing.go") {
+			t.Errorf("%s names a version or a source file", name)
+		}
+	}
+}
+
+func TestTheStandardLibraryIsImportedFirst(t *testing.T) {
+	for name, src := range render(t, tortureModel(t)) {
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range matches {
-			src, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+		other := false
+		for _, imp := range f.Imports {
+			if strings.Contains(imp.Path.Value, ".") {
+				other = true
+			} else if other {
+				t.Errorf("%s: %s comes after other modules' packages", name, imp.Path.Value)
 			}
-			rel, err := filepath.Rel(generatedFiles, file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want[filepath.ToSlash(rel)] = string(src)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("generated files differ from the checked-in ones; go test ./gen/templates -update writes them (-want +got):\n%s", diff)
+}
+
+// TestNoLocalShadowsAnImport holds the names of imports against every identifier that generated functions declare.
+func TestNoLocalShadowsAnImport(t *testing.T) {
+	for name, src := range render(t, tortureModel(t)) {
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		imports := make(map[string]bool)
+		for _, imp := range f.Imports {
+			if imp.Name != nil {
+				imports[imp.Name.Name] = true
+			} else {
+				path := strings.Trim(imp.Path.Value, `"`)
+				imports[path[strings.LastIndexByte(path, '/')+1:]] = true
+			}
+		}
+		declared := func(id *ast.Ident) {
+			if imports[id.Name] {
+				t.Errorf("%s declares %s, which is an import too", name, id.Name)
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				declared(n.Name)
+			case *ast.TypeSpec:
+				declared(n.Name)
+			case *ast.ValueSpec:
+				for _, id := range n.Names {
+					declared(id)
+				}
+			case *ast.FuncType:
+				for _, p := range n.Params.List {
+					for _, id := range p.Names {
+						declared(id)
+					}
+				}
+			case *ast.AssignStmt:
+				for _, e := range n.Lhs {
+					if id, ok := e.(*ast.Ident); ok && n.Tok == token.DEFINE {
+						declared(id)
+					}
+				}
+			}
+			return true
+		})
 	}
-	if len(got) < 5 {
-		t.Errorf("rendered %v", slices.Sorted(maps.Keys(got)))
+}
+
+func TestRenderRefusesNamesThatCollide(t *testing.T) {
+	job := func(stub string) *model.Job {
+		return &model.Job{Name: "s/p." + stub, Stub: stub, Func: model.Name{Path: "example.com/p", Pkg: "p", Name: "F" + stub}}
+	}
+	for _, tt := range []struct {
+		jobs []*model.Job
+		want string
+	}{
+		{[]*model.Job{job("Send"), job("Send")}, "both generate SendJob"},
+		{[]*model.Job{job("EnqueueSend"), job("SendJob")}, "both generate EnqueueSendJob"},
+		{[]*model.Job{job("r")}, "Enqueuer is a name that the generated package needs"},
+	} {
+		_, err := templates.Render(&model.Module{OutPath: "example.com/gen", OutName: "gen", WorkerDir: "worker", Jobs: tt.jobs})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("got %v, want an error with %q", err, tt.want)
+		}
+	}
+}
+
+func TestAModuleWithoutJobsRendersAnEmptyClientAndRegistry(t *testing.T) {
+	files := render(t, &model.Module{Path: "shop", Service: "shop", OutPath: "shop/gen", OutName: "gen", WorkerDir: "worker"})
+	want := []string{"client_gen.go", "worker/register_gen.go"}
+	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
+		t.Fatalf("files %v, want %v", got, want)
+	}
+	if !strings.Contains(files["worker/register_gen.go"], "func Register(r *jobrt.Registry, d Deps) error {\n\treturn nil\n}") {
+		t.Errorf("registry:\n%s", files["worker/register_gen.go"])
 	}
 }

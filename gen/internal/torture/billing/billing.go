@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	err "github.com/jobgen/jobgen/gen/internal/torture/context"
 	"github.com/jobgen/jobgen/gen/internal/torture/gen"
 	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
 	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
@@ -34,7 +35,7 @@ type Clock struct{ Name string }
 //
 //	a code block "with quotes"
 //
-//job:queue=billing retry=3 timeout=30s unique=Int64,String unique-for=1h permanent=ErrBadAddress,*AddressError
+//job:queue=billing retry=3 timeout=30s unique=Int64,String unique-for=1h permanent=ErrBadAddress,AddressError
 //job:tags=money,mail owner="Ann \"A\" `B`" backoff=linear backoff-base=1500ms
 func (s *Service) SendInvoice(_ context.Context, a kinds.Scalars) (kinds.Line, error) {
 	s.Sent = append(s.Sent, a)
@@ -63,8 +64,8 @@ func Fan(ctx context.Context, a kinds.Nested) error {
 }
 
 //job:handler unique=Anonymous.X,Pointer.SKU,ByName
-func Deep(_ context.Context, a kinds.Nested) (kinds.Page[kinds.Line], error) {
-	return a.Page, nil
+func Deep(_ context.Context, a kinds.Nested) (kinds.Lines, error) {
+	return kinds.Lines{Page: a.Page}, nil
 }
 
 //job:handler
@@ -84,5 +85,7 @@ func Words(context.Context, kinds.Words) (kinds.Empty, error) { return kinds.Emp
 //job:handler
 func Private(context.Context, kinds.Private) (kinds.Money, error) { return kinds.Money{}, nil }
 
+// Hidden has a name that another package's job has too.
+//
 //job:handler
-func Hidden(context.Context, kinds.Hidden) (otherkinds.Line, error) { return otherkinds.Line{}, nil }
+func Hidden(context.Context, kinds.Hidden) (err.Context, error) { return err.Context{}, nil }

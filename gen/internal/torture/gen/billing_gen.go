@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
 	torturekinds "github.com/jobgen/jobgen/gen/internal/torture/kinds"
 	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -28,6 +29,11 @@ var TickJob = &jobrt.Job[jobrt.None, otherkinds.Line]{
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
 		Deprecated: "use CloseMonth",
+		Declared: []jobrt.Setting{
+			{Key: "deprecated", Value: "use CloseMonth"},
+			{Key: "handler", Value: "true"},
+			{Key: "unique", Value: "true"},
+		},
 	},
 	Args:      jobrt.NoneCodec,
 	Result:    otherkindsLineCodec,
@@ -50,8 +56,8 @@ func (c *Client) EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, TickJob, jobrt.None{}, opts...)
 }
 
-// TickHandle returns the handle of a billing.Clock.Tick job from its stored id. The id of another kind of job is an
-// error.
+// TickHandle returns the handle of a billing.Clock.Tick job from its stored id.
+// The id of another kind of job is an error.
 func TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), TickJob, id)
 }
@@ -98,7 +104,7 @@ func uniqueDeep(dst []byte, v *torturekinds.Nested) ([]byte, error) {
 }
 
 // DeepJob describes billing.Deep.
-var DeepJob = &jobrt.Job[torturekinds.Nested, torturekinds.Page[torturekinds.Line]]{
+var DeepJob = &jobrt.Job[torturekinds.Nested, torturekinds.Lines]{
 	Service: "torture",
 	Kind:    "torture/billing.Deep",
 	Settings: jobrt.Settings{
@@ -107,41 +113,45 @@ var DeepJob = &jobrt.Job[torturekinds.Nested, torturekinds.Page[torturekinds.Lin
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+			{Key: "unique", Value: "Anonymous.X,Pointer.SKU,ByName"},
+		},
 	},
 	Args:      torturekindsNestedCodec,
-	Result:    torturekindsPageTorturekindsLineCodec,
+	Result:    torturekindsLinesCodec,
 	UniqueKey: uniqueDeep,
 }
 
 // EnqueueDeep enqueues billing.Deep on queue "default".
-func EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+func EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), DeepJob, args, opts...)
 }
 
 // EnqueueDeep is the function of this name on c's client.
-func (c *Client) EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+func (c *Client) EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, DeepJob, args, opts...)
 }
 
-// EnqueueDeepMany is EnqueueDeep for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
-func EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+// EnqueueDeepMany is EnqueueDeep for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), DeepJob, args, opts...)
 }
 
 // EnqueueDeepMany is the function of this name on c's client.
-func (c *Client) EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+func (c *Client) EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, DeepJob, args, opts...)
 }
 
-// DeepHandle returns the handle of a billing.Deep job from its stored id. The id of another kind of job is an
-// error.
-func DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+// DeepHandle returns the handle of a billing.Deep job from its stored id.
+// The id of another kind of job is an error.
+func DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), DeepJob, id)
 }
 
 // DeepHandle is the function of this name on c's client.
-func (c *Client) DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error) {
+func (c *Client) DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Lines], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, DeepJob, id)
 }
 
@@ -156,6 +166,10 @@ var EmbeddedJob = &jobrt.Job[torturekinds.Embedded, torturekinds.Methods]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "alias", Value: "old.Embedded"},
+			{Key: "handler", Value: "true"},
+		},
 	},
 	Args:   torturekindsEmbeddedCodec,
 	Result: torturekindsMethodsCodec,
@@ -171,8 +185,8 @@ func (c *Client) EnqueueEmbedded(ctx context.Context, args torturekinds.Embedded
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, args, opts...)
 }
 
-// EnqueueEmbeddedMany is EnqueueEmbedded for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueEmbeddedMany is EnqueueEmbedded for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueEmbeddedMany(ctx context.Context, args []torturekinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Methods], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), EmbeddedJob, args, opts...)
 }
@@ -182,8 +196,8 @@ func (c *Client) EnqueueEmbeddedMany(ctx context.Context, args []torturekinds.Em
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, args, opts...)
 }
 
-// EmbeddedHandle returns the handle of a billing.Embedded job from its stored id. The id of another kind of job is an
-// error.
+// EmbeddedHandle returns the handle of a billing.Embedded job from its stored id.
+// The id of another kind of job is an error.
 func EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Methods], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), EmbeddedJob, id)
 }
@@ -204,6 +218,10 @@ var FanJob = &jobrt.Job[torturekinds.Nested, jobrt.None]{
 		Backoff:    jobrt.DefaultBackoff(),
 		KeepResult: true,
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+			{Key: "keep", Value: "true"},
+		},
 	},
 	Args:   torturekindsNestedCodec,
 	Result: jobrt.NoneCodec,
@@ -221,8 +239,8 @@ func (c *Client) EnqueueFan(ctx context.Context, args torturekinds.Nested, opts 
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, FanJob, args, opts...)
 }
 
-// EnqueueFanMany is EnqueueFan for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueFanMany is EnqueueFan for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueFanMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), FanJob, args, opts...)
 }
@@ -232,8 +250,8 @@ func (c *Client) EnqueueFanMany(ctx context.Context, args []torturekinds.Nested,
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, FanJob, args, opts...)
 }
 
-// FanHandle returns the handle of a billing.Fan job from its stored id. The id of another kind of job is an
-// error.
+// FanHandle returns the handle of a billing.Fan job from its stored id.
+// The id of another kind of job is an error.
 func FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), FanJob, id)
 }
@@ -244,7 +262,7 @@ func (c *Client) FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt
 }
 
 // HiddenJob describes billing.Hidden.
-var HiddenJob = &jobrt.Job[torturekinds.Hidden, otherkinds.Line]{
+var HiddenJob = &jobrt.Job[torturekinds.Hidden, tortureerr.Context]{
 	Service: "torture",
 	Kind:    "torture/billing.Hidden",
 	Settings: jobrt.Settings{
@@ -253,40 +271,45 @@ var HiddenJob = &jobrt.Job[torturekinds.Hidden, otherkinds.Line]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
 	},
 	Args:   torturekindsHiddenCodec,
-	Result: otherkindsLineCodec,
+	Result: tortureerrContextCodec,
 }
 
 // EnqueueHidden enqueues billing.Hidden on queue "default".
-func EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error) {
+//
+// Hidden has a name that another package's job has too.
+func EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), HiddenJob, args, opts...)
 }
 
 // EnqueueHidden is the function of this name on c's client.
-func (c *Client) EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error) {
+func (c *Client) EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, HiddenJob, args, opts...)
 }
 
-// EnqueueHiddenMany is EnqueueHidden for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
-func EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[otherkinds.Line], error) {
+// EnqueueHiddenMany is EnqueueHidden for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), HiddenJob, args, opts...)
 }
 
 // EnqueueHiddenMany is the function of this name on c's client.
-func (c *Client) EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[otherkinds.Line], error) {
+func (c *Client) EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, HiddenJob, args, opts...)
 }
 
-// HiddenHandle returns the handle of a billing.Hidden job from its stored id. The id of another kind of job is an
-// error.
-func HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error) {
+// HiddenHandle returns the handle of a billing.Hidden job from its stored id.
+// The id of another kind of job is an error.
+func HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), HiddenJob, id)
 }
 
 // HiddenHandle is the function of this name on c's client.
-func (c *Client) HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error) {
+func (c *Client) HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tortureerr.Context], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, HiddenJob, id)
 }
 
@@ -300,6 +323,9 @@ var NamedJob = &jobrt.Job[torturekinds.Named, torturekinds.Optional]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
 	},
 	Args:   torturekindsNamedCodec,
 	Result: torturekindsOptionalCodec,
@@ -315,8 +341,8 @@ func (c *Client) EnqueueNamed(ctx context.Context, args torturekinds.Named, opts
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }
 
-// EnqueueNamedMany is EnqueueNamed for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueNamedMany is EnqueueNamed for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueNamedMany(ctx context.Context, args []torturekinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Optional], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), NamedJob, args, opts...)
 }
@@ -326,8 +352,8 @@ func (c *Client) EnqueueNamedMany(ctx context.Context, args []torturekinds.Named
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }
 
-// NamedHandle returns the handle of a billing.Named job from its stored id. The id of another kind of job is an
-// error.
+// NamedHandle returns the handle of a billing.Named job from its stored id.
+// The id of another kind of job is an error.
 func NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Optional], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), NamedJob, id)
 }
@@ -347,6 +373,10 @@ var OmitZeroJob = &jobrt.Job[torturekinds.OmitZero, torturekinds.OmitZero]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+			{Key: "unique", Value: "true"},
+		},
 	},
 	Args:      torturekindsOmitZeroCodec,
 	Result:    torturekindsOmitZeroCodec,
@@ -363,8 +393,8 @@ func (c *Client) EnqueueOmitZero(ctx context.Context, args torturekinds.OmitZero
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, args, opts...)
 }
 
-// EnqueueOmitZeroMany is EnqueueOmitZero for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueOmitZeroMany is EnqueueOmitZero for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueOmitZeroMany(ctx context.Context, args []torturekinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.OmitZero], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), OmitZeroJob, args, opts...)
 }
@@ -374,8 +404,8 @@ func (c *Client) EnqueueOmitZeroMany(ctx context.Context, args []torturekinds.Om
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, args, opts...)
 }
 
-// OmitZeroHandle returns the handle of a billing.OmitZero job from its stored id. The id of another kind of job is an
-// error.
+// OmitZeroHandle returns the handle of a billing.OmitZero job from its stored id.
+// The id of another kind of job is an error.
 func OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.OmitZero], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), OmitZeroJob, id)
 }
@@ -395,6 +425,9 @@ var PrivateJob = &jobrt.Job[torturekinds.Private, torturekinds.Money]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
 	},
 	Args:   torturekindsPrivateCodec,
 	Result: torturekindsMoneyCodec,
@@ -410,8 +443,8 @@ func (c *Client) EnqueuePrivate(ctx context.Context, args torturekinds.Private, 
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, PrivateJob, args, opts...)
 }
 
-// EnqueuePrivateMany is EnqueuePrivate for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueuePrivateMany is EnqueuePrivate for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueuePrivateMany(ctx context.Context, args []torturekinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Money], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), PrivateJob, args, opts...)
 }
@@ -421,8 +454,8 @@ func (c *Client) EnqueuePrivateMany(ctx context.Context, args []torturekinds.Pri
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, PrivateJob, args, opts...)
 }
 
-// PrivateHandle returns the handle of a billing.Private job from its stored id. The id of another kind of job is an
-// error.
+// PrivateHandle returns the handle of a billing.Private job from its stored id.
+// The id of another kind of job is an error.
 func PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Money], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), PrivateJob, id)
 }
@@ -439,10 +472,15 @@ var CloseMonthJob = &jobrt.Job[jobrt.None, jobrt.None]{
 	Settings: jobrt.Settings{
 		Queue:      "reports",
 		Priority:   2,
-		MaxRetries: 10,
+		MaxRetries: 3,
 		Backoff:    jobrt.DefaultBackoff(),
 		Delays:     []time.Duration{time.Second, time.Minute, 2 * time.Hour},
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "delays", Value: "1s,1m0s,2h0m0s"},
+			{Key: "priority", Value: "2"},
+			{Key: "queue", Value: "reports"},
+		},
 	},
 	Args:   jobrt.NoneCodec,
 	Result: jobrt.NoneCodec,
@@ -458,8 +496,8 @@ func (c *Client) EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOpt
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, jobrt.None{}, opts...)
 }
 
-// CloseMonthHandle returns the handle of a billing.Service.CloseMonth job from its stored id. The id of another kind of job is an
-// error.
+// CloseMonthHandle returns the handle of a billing.Service.CloseMonth job from its stored id.
+// The id of another kind of job is an error.
 func CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), CloseMonthJob, id)
 }
@@ -495,9 +533,16 @@ var SendInvoiceJob = &jobrt.Job[torturekinds.Scalars, torturekinds.Line]{
 		Tags:       []string{"money", "mail"},
 		Version:    1,
 		Declared: []jobrt.Setting{
+			{Key: "backoff", Value: "linear"},
+			{Key: "backoff-base", Value: "1.5s"},
 			{Key: "owner", Value: "Ann \"A\" `B`"},
+			{Key: "permanent", Value: "ErrBadAddress,AddressError"},
 			{Key: "queue", Value: "billing"},
-			{Key: "tags", Value: `a"b`},
+			{Key: "retry", Value: "3"},
+			{Key: "tags", Value: "money,mail"},
+			{Key: "timeout", Value: "30s"},
+			{Key: "unique", Value: "Int64,String"},
+			{Key: "unique-for", Value: "1h0m0s"},
 		},
 	},
 	Args:      torturekindsScalarsCodec,
@@ -521,8 +566,8 @@ func (c *Client) EnqueueSendInvoice(ctx context.Context, args torturekinds.Scala
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, args, opts...)
 }
 
-// EnqueueSendInvoiceMany is EnqueueSendInvoice for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueSendInvoiceMany is EnqueueSendInvoice for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueSendInvoiceMany(ctx context.Context, args []torturekinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Line], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), SendInvoiceJob, args, opts...)
 }
@@ -532,8 +577,8 @@ func (c *Client) EnqueueSendInvoiceMany(ctx context.Context, args []torturekinds
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, args, opts...)
 }
 
-// SendInvoiceHandle returns the handle of a billing.Service.SendInvoice job from its stored id. The id of another kind of job is an
-// error.
+// SendInvoiceHandle returns the handle of a billing.Service.SendInvoice job from its stored id.
+// The id of another kind of job is an error.
 func SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Line], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), SendInvoiceJob, id)
 }
@@ -553,6 +598,9 @@ var WordsJob = &jobrt.Job[torturekinds.Words, torturekinds.Empty]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
 	},
 	Args:   torturekindsWordsCodec,
 	Result: torturekindsEmptyCodec,
@@ -568,8 +616,8 @@ func (c *Client) EnqueueWords(ctx context.Context, args torturekinds.Words, opts
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, WordsJob, args, opts...)
 }
 
-// EnqueueWordsMany is EnqueueWords for many arguments, stored in one statement, all or none. The handles are in
-// the order of args.
+// EnqueueWordsMany is EnqueueWords for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
 func EnqueueWordsMany(ctx context.Context, args []torturekinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Empty], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), WordsJob, args, opts...)
 }
@@ -579,8 +627,8 @@ func (c *Client) EnqueueWordsMany(ctx context.Context, args []torturekinds.Words
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, WordsJob, args, opts...)
 }
 
-// WordsHandle returns the handle of a billing.Words job from its stored id. The id of another kind of job is an
-// error.
+// WordsHandle returns the handle of a billing.Words job from its stored id.
+// The id of another kind of job is an error.
 func WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Empty], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), WordsJob, id)
 }

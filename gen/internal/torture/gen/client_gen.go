@@ -7,6 +7,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
 	torturekinds "github.com/jobgen/jobgen/gen/internal/torture/kinds"
 	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -42,18 +43,18 @@ type Enqueuer interface {
 	// Deprecated: use CloseMonth
 	EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error)
 	TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error)
-	EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error)
-	EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Page[torturekinds.Line]], error)
-	DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Page[torturekinds.Line]], error)
+	EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Lines], error)
+	EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Lines], error)
+	DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Lines], error)
 	EnqueueEmbedded(ctx context.Context, args torturekinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Methods], error)
 	EnqueueEmbeddedMany(ctx context.Context, args []torturekinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Methods], error)
 	EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Methods], error)
 	EnqueueFan(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueFanMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
-	EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error)
-	EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[otherkinds.Line], error)
-	HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error)
+	EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[tortureerr.Context], error)
+	EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[tortureerr.Context], error)
+	HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tortureerr.Context], error)
 	EnqueueNamed(ctx context.Context, args torturekinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Optional], error)
 	EnqueueNamedMany(ctx context.Context, args []torturekinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Optional], error)
 	NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Optional], error)
@@ -71,6 +72,9 @@ type Enqueuer interface {
 	EnqueueWords(ctx context.Context, args torturekinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Empty], error)
 	EnqueueWordsMany(ctx context.Context, args []torturekinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Empty], error)
 	WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Empty], error)
+	EnqueueClientHidden(ctx context.Context, args tortureerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	EnqueueClientHiddenMany(ctx context.Context, args []tortureerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
+	ClientHiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 }
 
 var _ Enqueuer = (*Client)(nil)

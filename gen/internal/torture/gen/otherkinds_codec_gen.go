@@ -13,7 +13,7 @@ var otherkindsLineCodec = jobrt.Codec[otherkinds.Line]{
 	Decode: func(data []byte, v *otherkinds.Line) error {
 		return jobjson.Decode(data, v, decodeOtherkindsLine)
 	},
-	Schema: "1111111111111111",
+	Schema: "4566e80fc6e8f49a",
 }
 
 type otherkindsLineChangedRunGoGenerate = struct {

@@ -15,6 +15,13 @@ import (
 	"github.com/jobgen/jobgen/runtime/jobjson"
 )
 
+type torturekindsBaseChangedRunGoGenerate = struct {
+	ID   int64  `json:"id"`
+	Note string `json:"note,omitempty"`
+}
+
+var _ torturekindsBaseChangedRunGoGenerate = torturekinds.Base{}
+
 type torturekindsCardChangedRunGoGenerate = struct {
 	Number string `json:"number" job:"secret"`
 	Brand  string `json:"brand"`
@@ -57,7 +64,7 @@ var torturekindsEmbeddedCodec = jobrt.Codec[torturekinds.Embedded]{
 	Decode: func(data []byte, v *torturekinds.Embedded) error {
 		return jobjson.Decode(data, v, decodeTorturekindsEmbedded)
 	},
-	Schema: "7777777777777777",
+	Schema: "93bc5c863b2f7b37",
 }
 
 type torturekindsEmbeddedChangedRunGoGenerate = struct {
@@ -131,7 +138,7 @@ var torturekindsEmptyCodec = jobrt.Codec[torturekinds.Empty]{
 	Decode: func(data []byte, v *torturekinds.Empty) error {
 		return jobjson.Decode(data, v, decodeTorturekindsEmpty)
 	},
-	Schema: "0000000000000000",
+	Schema: "cc86d4a2a6139ad1",
 }
 
 type torturekindsEmptyChangedRunGoGenerate = struct{}
@@ -156,15 +163,13 @@ var torturekindsHiddenCodec = jobrt.Codec[torturekinds.Hidden]{
 	Decode: func(data []byte, v *torturekinds.Hidden) error {
 		return jobjson.Decode(data, v, decodeTorturekindsHidden)
 	},
-	Schema: "1111111111111111",
+	Schema: "13677b23e47ce0af",
 }
 
-type torturekindsHiddenChangedRunGoGenerate = struct {
-	F0 int
-}
+type torturekindsHiddenVisibleChangedRunGoGenerate = int
 
-func _(v torturekinds.Hidden) torturekindsHiddenChangedRunGoGenerate {
-	return torturekindsHiddenChangedRunGoGenerate{v.Visible}
+func _(v *torturekinds.Hidden) {
+	var _ *torturekindsHiddenVisibleChangedRunGoGenerate = &v.Visible
 }
 
 func appendTorturekindsHidden(dst []byte, v *torturekinds.Hidden) ([]byte, error) {
@@ -187,12 +192,19 @@ func decodeTorturekindsHidden(r *jobjson.Reader, v *torturekinds.Hidden) {
 	}
 }
 
+type torturekindsInnerChangedRunGoGenerate = struct {
+	Depth int    `json:"depth"`
+	ID    string `json:"id"`
+}
+
+var _ torturekindsInnerChangedRunGoGenerate = torturekinds.Inner{}
+
 var torturekindsLineCodec = jobrt.Codec[torturekinds.Line]{
 	Append: appendTorturekindsLine,
 	Decode: func(data []byte, v *torturekinds.Line) error {
 		return jobjson.Decode(data, v, decodeTorturekindsLine)
 	},
-	Schema: "2222222222222222",
+	Schema: "fad4c147cab73023",
 }
 
 type torturekindsLineChangedRunGoGenerate = struct {
@@ -229,12 +241,49 @@ func decodeTorturekindsLine(r *jobjson.Reader, v *torturekinds.Line) {
 	}
 }
 
+var torturekindsLinesCodec = jobrt.Codec[torturekinds.Lines]{
+	Append: appendTorturekindsLines,
+	Decode: func(data []byte, v *torturekinds.Lines) error {
+		return jobjson.Decode(data, v, decodeTorturekindsLines)
+	},
+	Schema: "800e1a72c7c4d268",
+}
+
+type torturekindsLinesChangedRunGoGenerate = struct {
+	Page torturekinds.Page[torturekinds.Line] `json:"page"`
+}
+
+var _ torturekindsLinesChangedRunGoGenerate = torturekinds.Lines{}
+
+func appendTorturekindsLines(dst []byte, v *torturekinds.Lines) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"page":`...)
+	if dst, err = appendTorturekindsPageTorturekindsLine(dst, &v.Page); err != nil {
+		return dst, jobjson.At(err, ".page")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTorturekindsLines(r *jobjson.Reader, v *torturekinds.Lines) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "page":
+			decodeTorturekindsPageTorturekindsLine(r, &v.Page)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 var torturekindsMethodsCodec = jobrt.Codec[torturekinds.Methods]{
 	Append: appendTorturekindsMethods,
 	Decode: func(data []byte, v *torturekinds.Methods) error {
 		return jobjson.Decode(data, v, decodeTorturekindsMethods)
 	},
-	Schema: "dddddddddddddddd",
+	Schema: "cbb13ef7fc638d2d",
 }
 
 type torturekindsMethodsChangedRunGoGenerate = struct {
@@ -473,12 +522,19 @@ func decodeTorturekindsMethods(r *jobjson.Reader, v *torturekinds.Methods) {
 	}
 }
 
+type torturekindsMiddleChangedRunGoGenerate = struct {
+	torturekinds.Inner
+	Side string `json:"side"`
+}
+
+var _ torturekindsMiddleChangedRunGoGenerate = torturekinds.Middle{}
+
 var torturekindsMoneyCodec = jobrt.Codec[torturekinds.Money]{
 	Append: appendTorturekindsMoney,
 	Decode: func(data []byte, v *torturekinds.Money) error {
 		return jobjson.Decode(data, v, decodeTorturekindsMoney)
 	},
-	Schema: "0000000000000000",
+	Schema: "4c3ae6671af571ea",
 }
 
 func appendTorturekindsMoney(dst []byte, v *torturekinds.Money) ([]byte, error) {
@@ -498,7 +554,7 @@ var torturekindsNamedCodec = jobrt.Codec[torturekinds.Named]{
 	Decode: func(data []byte, v *torturekinds.Named) error {
 		return jobjson.Decode(data, v, decodeTorturekindsNamed)
 	},
-	Schema: "8888888888888888",
+	Schema: "27f55d74085c510e",
 }
 
 type torturekindsNamedChangedRunGoGenerate = struct {
@@ -574,7 +630,7 @@ var torturekindsNestedCodec = jobrt.Codec[torturekinds.Nested]{
 	Decode: func(data []byte, v *torturekinds.Nested) error {
 		return jobjson.Decode(data, v, decodeTorturekindsNested)
 	},
-	Schema: "1111111111111111",
+	Schema: "51e919a7133f25f9",
 }
 
 type torturekindsNestedChangedRunGoGenerate = struct {
@@ -588,17 +644,17 @@ type torturekindsNestedChangedRunGoGenerate = struct {
 	Pointer   *torturekinds.Line                        `json:"pointer"`
 	Deep      [][]map[string]*[]torturekinds.Line       `json:"deep"`
 	Array     [3]torturekinds.Line                      `json:"array"`
-	Fixed     [4]uint8                                  `json:"fixed"`
+	Fixed     [4]byte                                   `json:"fixed"`
 	Strings   *[]string                                 `json:"strings"`
 	Matrix    [2][2]*float64                            `json:"matrix"`
-	Map       *map[string][]uint8                       `json:"map"`
+	Map       *map[string][]byte                        `json:"map"`
 	Page      torturekinds.Page[torturekinds.Line]      `json:"page"`
 	Pages     []torturekinds.Page[string]               `json:"pages"`
 	Anonymous struct {
-		X int `json:"x"`
+		X int "json:\"x\""
 		Y []struct {
-			Z string `json:"z"`
-		} `json:"y"`
+			Z string "json:\"z\""
+		} "json:\"y\""
 	} `json:"anonymous"`
 }
 
@@ -1176,15 +1232,15 @@ func decodeTorturekindsNested(r *jobjson.Reader, v *torturekinds.Nested) {
 				v.Map = nil
 			} else {
 				if v.Map == nil {
-					v.Map = new(map[string][]uint8)
+					v.Map = new(map[string][]byte)
 				}
 				if r.Object() {
 					if *v.Map == nil {
-						*v.Map = make(map[string][]uint8)
+						*v.Map = make(map[string][]byte)
 					}
 					for r.More() {
 						k1 := string(r.Key())
-						var e1 []uint8
+						var e1 []byte
 						jobjson.ReadBytes(r, &e1)
 						(*v.Map)[k1] = e1
 					}
@@ -1243,7 +1299,7 @@ var torturekindsOmitZeroCodec = jobrt.Codec[torturekinds.OmitZero]{
 	Decode: func(data []byte, v *torturekinds.OmitZero) error {
 		return jobjson.Decode(data, v, decodeTorturekindsOmitZero)
 	},
-	Schema: "0000000000000000",
+	Schema: "69c7f1036d110721",
 }
 
 type torturekindsOmitZeroChangedRunGoGenerate = struct {
@@ -1274,7 +1330,7 @@ func appendTorturekindsOmitZero(dst []byte, v *torturekinds.OmitZero) ([]byte, e
 		dst = append(dst, `,"int":`...)
 		dst = jobjson.AppendInt(dst, v.Int)
 	}
-	if !jobjson.IsZeroFloat(v.Float) {
+	if v.Float != 0 {
 		dst = append(dst, `,"float":`...)
 		if dst, err = jobjson.AppendFloat64(dst, v.Float); err != nil {
 			return dst, jobjson.At(err, ".float")
@@ -1501,7 +1557,7 @@ var torturekindsOptionalCodec = jobrt.Codec[torturekinds.Optional]{
 	Decode: func(data []byte, v *torturekinds.Optional) error {
 		return jobjson.Decode(data, v, decodeTorturekindsOptional)
 	},
-	Schema: "4444444444444444",
+	Schema: "718c1adece734ae6",
 }
 
 type torturekindsOptionalChangedRunGoGenerate = struct {
@@ -1512,7 +1568,7 @@ type torturekindsOptionalChangedRunGoGenerate = struct {
 	Float32  float32            `json:"float32,omitempty"`
 	Float64  float64            `json:"float64,omitempty"`
 	String   string             `json:"string,omitempty"`
-	Bytes    []uint8            `json:"bytes,omitempty"`
+	Bytes    []byte             `json:"bytes,omitempty"`
 	Slice    []string           `json:"slice,omitempty"`
 	Map      map[string]int     `json:"map,omitempty"`
 	Array    [2]int             `json:"array,omitempty"`
@@ -1548,13 +1604,13 @@ func appendTorturekindsOptional(dst []byte, v *torturekinds.Optional) ([]byte, e
 		dst = append(dst, `,"small":`...)
 		dst = jobjson.AppendUint(dst, v.Small)
 	}
-	if !jobjson.IsZeroFloat(v.Float32) {
+	if v.Float32 != 0 {
 		dst = append(dst, `,"float32":`...)
 		if dst, err = jobjson.AppendFloat32(dst, v.Float32); err != nil {
 			return dst, jobjson.At(err, ".float32")
 		}
 	}
-	if !jobjson.IsZeroFloat(v.Float64) {
+	if v.Float64 != 0 {
 		dst = append(dst, `,"float64":`...)
 		if dst, err = jobjson.AppendFloat64(dst, v.Float64); err != nil {
 			return dst, jobjson.At(err, ".float64")
@@ -1793,14 +1849,6 @@ func decodeTorturekindsOptional(r *jobjson.Reader, v *torturekinds.Optional) {
 	}
 }
 
-var torturekindsPageTorturekindsLineCodec = jobrt.Codec[torturekinds.Page[torturekinds.Line]]{
-	Append: appendTorturekindsPageTorturekindsLine,
-	Decode: func(data []byte, v *torturekinds.Page[torturekinds.Line]) error {
-		return jobjson.Decode(data, v, decodeTorturekindsPageTorturekindsLine)
-	},
-	Schema: "2222222222222222",
-}
-
 type torturekindsPageTorturekindsLineChangedRunGoGenerate = struct {
 	Items []torturekinds.Line `json:"items"`
 	Next  string              `json:"next,omitempty"`
@@ -1920,7 +1968,7 @@ var torturekindsPrivateCodec = jobrt.Codec[torturekinds.Private]{
 	Decode: func(data []byte, v *torturekinds.Private) error {
 		return jobjson.Decode(data, v, decodeTorturekindsPrivate)
 	},
-	Schema:  "5555555555555555",
+	Schema:  "879c56cb1f4e4fb9",
 	Secrets: []string{".cards[].number", ".due", ".email", ".map{}.number"},
 }
 
@@ -2035,7 +2083,7 @@ var torturekindsScalarsCodec = jobrt.Codec[torturekinds.Scalars]{
 	Decode: func(data []byte, v *torturekinds.Scalars) error {
 		return jobjson.Decode(data, v, decodeTorturekindsScalars)
 	},
-	Schema: "2222222222222222",
+	Schema: "14d1043a88de4a29",
 }
 
 type torturekindsScalarsChangedRunGoGenerate = struct {
@@ -2053,7 +2101,7 @@ type torturekindsScalarsChangedRunGoGenerate = struct {
 	Float32  float32       `json:"float32"`
 	Float64  float64       `json:"float64"`
 	String   string        `json:"string"`
-	Bytes    []uint8       `json:"bytes"`
+	Bytes    []byte        `json:"bytes"`
 	Time     time.Time     `json:"time"`
 	Duration time.Duration `json:"duration"`
 	Untagged string
@@ -2165,7 +2213,7 @@ var torturekindsWordsCodec = jobrt.Codec[torturekinds.Words]{
 	Decode: func(data []byte, v *torturekinds.Words) error {
 		return jobjson.Decode(data, v, decodeTorturekindsWords)
 	},
-	Schema: "9999999999999999",
+	Schema: "0dae86933f77c887",
 }
 
 type torturekindsWordsChangedRunGoGenerate = struct {
@@ -2175,7 +2223,6 @@ type torturekindsWordsChangedRunGoGenerate = struct {
 	Größe    int    `json:"größe"`
 	Japanese string `json:"日本"`
 	Dotted   int    `json:"a.b"`
-	Dash     string `json:"-,"`
 	Amp      string `json:"a&b<c>"`
 	Skipped  string `json:"-"`
 	Err      string
@@ -2201,10 +2248,6 @@ func appendTorturekindsWords(dst []byte, v *torturekinds.Words) ([]byte, error) 
 	}
 	dst = append(dst, `,"a.b":`...)
 	dst = jobjson.AppendInt(dst, v.Dotted)
-	dst = append(dst, `,"-":`...)
-	if dst, err = jobjson.AppendString(dst, v.Dash); err != nil {
-		return dst, jobjson.At(err, ".-")
-	}
 	dst = append(dst, `,"a&b<c>":`...)
 	if dst, err = jobjson.AppendString(dst, v.Amp); err != nil {
 		return dst, jobjson.At(err, ".a&b<c>")
@@ -2234,8 +2277,6 @@ func decodeTorturekindsWords(r *jobjson.Reader, v *torturekinds.Words) {
 			jobjson.ReadString(r, &v.Japanese)
 		case "a.b":
 			jobjson.ReadInt(r, &v.Dotted)
-		case "-":
-			jobjson.ReadString(r, &v.Dash)
 		case "a&b<c>":
 			jobjson.ReadString(r, &v.Amp)
 		case "Err":
@@ -2247,10 +2288,10 @@ func decodeTorturekindsWords(r *jobjson.Reader, v *torturekinds.Words) {
 }
 
 func appendTorturekindsNestedAnonymous(dst []byte, v *struct {
-	X int `json:"x"`
+	X int "json:\"x\""
 	Y []struct {
-		Z string `json:"z"`
-	} `json:"y"`
+		Z string "json:\"z\""
+	} "json:\"y\""
 }) ([]byte, error) {
 	var err error
 	dst = append(dst, `{"x":`...)
@@ -2274,10 +2315,10 @@ func appendTorturekindsNestedAnonymous(dst []byte, v *struct {
 }
 
 func decodeTorturekindsNestedAnonymous(r *jobjson.Reader, v *struct {
-	X int `json:"x"`
+	X int "json:\"x\""
 	Y []struct {
-		Z string `json:"z"`
-	} `json:"y"`
+		Z string "json:\"z\""
+	} "json:\"y\""
 }) {
 	if !r.Object() {
 		return
@@ -2303,7 +2344,7 @@ func decodeTorturekindsNestedAnonymous(r *jobjson.Reader, v *struct {
 }
 
 func appendTorturekindsNestedAnonymousY(dst []byte, v *struct {
-	Z string `json:"z"`
+	Z string "json:\"z\""
 }) ([]byte, error) {
 	var err error
 	dst = append(dst, `{"z":`...)
@@ -2314,7 +2355,7 @@ func appendTorturekindsNestedAnonymousY(dst []byte, v *struct {
 }
 
 func decodeTorturekindsNestedAnonymousY(r *jobjson.Reader, v *struct {
-	Z string `json:"z"`
+	Z string "json:\"z\""
 }) {
 	if !r.Object() {
 		return

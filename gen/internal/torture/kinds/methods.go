@@ -80,7 +80,6 @@ type Words struct {
 	Größe    int    `json:"größe"`
 	Japanese string `json:"日本"`
 	Dotted   int    `json:"a.b"`
-	Dash     string `json:"-,"`
 	Amp      string `json:"a&b<c>"`
 	Skipped  string `json:"-"`
 	Err      string

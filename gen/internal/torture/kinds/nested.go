@@ -16,6 +16,11 @@ type Page[T any] struct {
 	Next  string `json:"next,omitempty"`
 }
 
+// Lines is a generic type by a name of its own.
+type Lines struct {
+	Page Page[Line] `json:"page"`
+}
+
 // Nested has containers within containers.
 type Nested struct {
 	Lines     []Line                     `json:"lines"`
@@ -78,7 +83,7 @@ type Empty struct{}
 // Hidden has a field that no other package can write down.
 type Hidden struct {
 	Visible int `json:"visible"`
-	hidden  int
+	hidden  int `json:"-"`
 }
 
 // Touch uses the hidden field.

@@ -8,6 +8,8 @@ import (
 	"errors"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/client"
+	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
 	"github.com/jobgen/jobgen/gen/internal/torture/gen"
 	torturekinds "github.com/jobgen/jobgen/gen/internal/torture/kinds"
 	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
@@ -24,6 +26,7 @@ const (
 type Deps struct {
 	BillingClock   *billing.Clock
 	BillingService *billing.Service
+	ClientJob      *client.Job
 }
 
 // Register declares the queues and binds every handler of the service to its job.
@@ -35,6 +38,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if d.BillingService == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.BillingService (*billing.Service) is nil"))
+	}
+	if d.ClientJob == nil {
+		missing = append(missing, errors.New("register jobs: worker.Deps.ClientJob (*client.Job) is nil"))
 	}
 	if missing != nil {
 		return errors.Join(missing...)
@@ -93,6 +99,11 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
 		return err
 	}
+	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args tortureerr.Context) (jobrt.None, error) {
+		return jobrt.None{}, d.ClientJob.Hidden(ctx, args)
+	}); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -100,7 +111,7 @@ type tickChangedRunGoGenerate func(billing.Clock, context.Context) (otherkinds.L
 
 var _ tickChangedRunGoGenerate = billing.Clock.Tick
 
-type deepChangedRunGoGenerate func(context.Context, torturekinds.Nested) (torturekinds.Page[torturekinds.Line], error)
+type deepChangedRunGoGenerate func(context.Context, torturekinds.Nested) (torturekinds.Lines, error)
 
 var _ deepChangedRunGoGenerate = billing.Deep
 
@@ -112,7 +123,7 @@ type fanChangedRunGoGenerate func(context.Context, torturekinds.Nested) error
 
 var _ fanChangedRunGoGenerate = billing.Fan
 
-type hiddenChangedRunGoGenerate func(context.Context, torturekinds.Hidden) (otherkinds.Line, error)
+type hiddenChangedRunGoGenerate func(context.Context, torturekinds.Hidden) (tortureerr.Context, error)
 
 var _ hiddenChangedRunGoGenerate = billing.Hidden
 
@@ -139,3 +150,7 @@ var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
 type wordsChangedRunGoGenerate func(context.Context, torturekinds.Words) (torturekinds.Empty, error)
 
 var _ wordsChangedRunGoGenerate = billing.Words
+
+type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, tortureerr.Context) error
+
+var _ clientHiddenChangedRunGoGenerate = (*client.Job).Hidden
