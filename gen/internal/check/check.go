@@ -7,6 +7,7 @@ package check
 
 import (
 	"cmp"
+	"go/types"
 	"path"
 	"regexp"
 	"slices"
@@ -106,32 +107,33 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	c.receiver(f, j)
 	args, result := c.signature(f)
 	c.settings(f, j, service, args)
+	complete := f.Object != nil
 	if args != nil {
-		j.Args = c.types.root(args, j, "argument")
-		c.clock(f, j)
+		c.clock(f, args)
+		if j.Args = c.types.root(args, j, "argument"); j.Args != nil {
+			j.ArgsSchema = wire.Schema(j.Args)
+		}
+		complete = complete && j.Args != nil
 	}
 	if result != nil {
-		j.Result = c.types.root(result, j, "result")
+		if j.Result = c.types.root(result, j, "result"); j.Result != nil {
+			j.ResultSchema = wire.Schema(j.Result)
+		}
+		complete = complete && j.Result != nil
 	}
-	if len(c.diags) > before || f.Object == nil {
+	if len(c.diags) > before || !complete {
 		return nil
-	}
-	if j.Args != nil {
-		j.ArgsSchema = wire.Schema(j.Args)
-	}
-	if j.Result != nil {
-		j.ResultSchema = wire.Schema(j.Result)
 	}
 	return j
 }
 
 // clock refuses arguments for jobs that start by the clock: nobody would pass
 // them.
-func (c *checker) clock(f *load.Func, j *model.Job) {
+func (c *checker) clock(f *load.Func, args *types.Named) {
 	for _, s := range f.Settings {
 		if n := s.Key.Name; n == "cron" || n == "every" {
-			c.report("JG017", s.Pos, j.GoName()+" starts by the clock and can't take arguments: nobody would pass them",
-				diag.Note{Pos: f.Pos, Message: "it takes " + j.Args.Go.String()})
+			c.report("JG017", s.Pos, f.Decl.Name.Name+" starts by the clock and can't take arguments: nobody would pass them",
+				diag.Note{Pos: f.Pos, Message: "it takes " + c.types.short(args)})
 			return
 		}
 	}

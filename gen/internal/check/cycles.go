@@ -56,7 +56,19 @@ func (c *checker) importCycles(m *model.Module) {
 				break
 			}
 		}
-		c.report("JG030", pos, "package "+name+" declares "+what+" and "+how+", which must import "+name+
-			"; move the types to a package without handlers, such as "+p+"/types", notes...)
+		advice := "move what needs generated code out of package " + name
+		if c.hasHandlers(p) {
+			advice = "move the types to a package without handlers, such as " + p + "/types"
+		}
+		c.report("JG030", pos, "package "+name+" declares "+what+" and "+how+", which must import "+name+"; "+advice, notes...)
 	}
+}
+
+func (c *checker) hasHandlers(path string) bool {
+	for _, p := range c.src.Packages {
+		if p.Path == path {
+			return true
+		}
+	}
+	return false
 }

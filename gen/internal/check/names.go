@@ -11,9 +11,6 @@ import (
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
-// reserved are the names that the generated package declares for itself.
-var reserved = map[string]bool{"Use": true, "Client": true, "NewClient": true, "Enqueuer": true}
-
 // uniqueNames reports jobs that would share a stored name or a generated
 // identifier.
 func (c *checker) uniqueNames(m *model.Module) {
@@ -43,10 +40,6 @@ func (c *checker) uniqueNames(m *model.Module) {
 	}
 	for _, j := range jobs {
 		for _, id := range identifiers(j) {
-			if reserved[id] {
-				c.report("JG024", j.Pos, j.GoName()+" would generate "+id+", which the generated package needs for itself; set stub= to another name")
-				break
-			}
 			if other := idents[id]; other != nil {
 				c.report("JG021", j.Pos, j.GoName()+" and "+other.GoName()+" would both generate "+id+"; set stub= on one of them, such as stub="+exportedName(camel(j.Func.Pkg))+j.Stub,
 					diag.Note{Pos: other.Pos, Message: "the other is here"})

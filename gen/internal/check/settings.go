@@ -86,7 +86,9 @@ func (c *checker) merge(f *load.Func) merged {
 // settings fills in what annotations say about a job.
 func (c *checker) settings(f *load.Func, j *model.Job, service string, args *types.Named) {
 	m := c.merge(f)
-	c.consistent(f, m)
+	if !f.Faulty { // what seems to be missing may be what could not be read
+		c.consistent(m)
+	}
 	s := &j.Settings
 	s.Queue = cmp.Or(m.text("queue"), model.DefaultQueue)
 	if m.has("queue") == jobLevel {
@@ -142,7 +144,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 }
 
 // consistent reports settings that contradict or need each other.
-func (c *checker) consistent(f *load.Func, m merged) {
+func (c *checker) consistent(m merged) {
 	at := func(key string) *load.Setting { return m[key].Setting }
 	needs := func(key string, others ...string) {
 		if m.has(key) != jobLevel {

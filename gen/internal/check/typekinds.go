@@ -180,9 +180,6 @@ func (t *typeTable) mapKey(typ *model.Type, gt types.Type) []fault {
 		return prefix("[key of map]", faults)
 	}
 	typ.Key = key
-	if key == nil {
-		return nil
-	}
 	b, _ := types.Unalias(gt).Underlying().(*types.Basic)
 	isString := b != nil && b.Kind() == types.String
 	switch k := key.Kind; {

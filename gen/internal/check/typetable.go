@@ -35,13 +35,14 @@ type fault struct {
 	path string    // from the type that has the fault to the leaf: ".Lines[].Done"
 	pos  model.Pos // of the field nearest to the leaf within the module
 	text string    // "(type chan bool) cannot be stored: …"
-	code string
+	code string    // "" for what package load has reported already
 }
 
 // reported is a fault with the jobs that reach it.
 type reported struct {
 	diag diag.Diagnostic
 	jobs int
+	last *model.Job
 }
 
 func newTypes(src *load.Source, outPath string) *typeTable {
@@ -49,13 +50,17 @@ func newTypes(src *load.Source, outPath string) *typeTable {
 }
 
 // root describes the argument or result type of a job. Faults are kept until
-// report, so that each leaf comes up once however many jobs reach it.
+// report, so that each leaf comes up once however many jobs reach it. The
+// result is nil when there are faults.
 func (t *typeTable) root(n *types.Named, j *model.Job, what string) *model.Type {
 	typ, faults := t.build(n)
-	if typ != nil && len(faults) == 0 && typ.Kind != model.Struct && typ.Kind != model.JSON {
+	if len(faults) == 0 && typ.Kind != model.Struct && typ.Kind != model.JSON {
 		faults = []fault{{code: "JG040", pos: j.Pos, text: "is stored as a single " + typ.Kind.String() + "; put it into a field of a struct"}}
 	}
 	for _, f := range faults {
+		if f.code == "" {
+			continue
+		}
 		pos := f.pos
 		if !pos.IsValid() {
 			pos = t.src.Pos(n.Obj().Pos())
@@ -71,9 +76,16 @@ func (t *typeTable) root(n *types.Named, j *model.Job, what string) *model.Type 
 			t.byFault[key] = r
 			t.order = append(t.order, r)
 		}
+		if r.last == j {
+			continue
+		}
+		r.last = j
 		if r.jobs++; r.jobs <= 3 {
 			r.diag.Related = append(r.diag.Related, diag.Note{Pos: j.Pos, Message: what + " of " + j.GoName()})
 		}
+	}
+	if len(faults) > 0 {
+		return nil
 	}
 	return typ
 }
@@ -91,7 +103,7 @@ func (t *typeTable) report(ds *[]diag.Diagnostic) {
 func (t *typeTable) structs() []*model.Type {
 	var ts []*model.Type
 	for _, e := range t.byID {
-		if e.typ != nil && e.typ.Kind == model.Struct && e.typ.Name != nil {
+		if len(e.faults) == 0 && e.typ.Kind == model.Struct && e.typ.Name != nil {
 			ts = append(ts, e.typ)
 		}
 	}
@@ -99,12 +111,11 @@ func (t *typeTable) structs() []*model.Type {
 	return ts
 }
 
-// build describes a type. The result is nil when the type could not be
-// checked, which has been reported elsewhere.
+// build describes a type. It may be used only when there are no faults.
 func (t *typeTable) build(gt types.Type) (*model.Type, []fault) {
 	gt = types.Unalias(gt)
 	if invalid(gt) {
-		return nil, nil
+		return nil, []fault{{}}
 	}
 	id := types.TypeString(gt, nil)
 	if e := t.byID[id]; e != nil {

@@ -48,7 +48,7 @@ func startsDirective(rest string) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-var missPattern = regexp.MustCompile(`(?is)^/([/*])(\s*)(job|jobs|jobqueue|jobqueues)(\s*)(:?)(.*)$`)
+var missPattern = regexp.MustCompile(`(?is)^/([/*])(\s*)(jobqueues|jobqueue|jobs|job)(\s*)(:?)(.*)$`)
 
 // NearMiss reports a comment that was meant for jobgen but isn't a directive
 // to Go, with what to write instead.

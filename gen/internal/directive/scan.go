@@ -142,7 +142,10 @@ func (s *scanner) item() {
 	name := s.word()
 	switch c := s.peek(); {
 	case name == "" && c == '=':
-		s.skipWord()
+		if s.skipWord(); s.pos == start+1 {
+			s.skipSpace() // the value is part of the fault
+			s.skipWord()
+		}
 		s.fail("JG006", start, s.pos, "no spaces around =: write key=value")
 		return
 	case name == "" || c == ',' || c == '"' || c == '`':
@@ -172,6 +175,8 @@ func (s *scanner) item() {
 		end := s.pos
 		s.skipSpace()
 		if s.peek() == '=' {
+			s.pos++
+			s.skipSpace()
 			s.skipWord()
 			s.fail("JG006", start, s.pos, "no spaces around =: write %s=value", name)
 			return

@@ -62,6 +62,7 @@ func (c *collector) group(f *file, p *Package, constraint string, at place) (los
 	fn, _ := at.decl.(*ast.FuncDecl)
 	var settings merger
 	var first *ast.Comment
+	faulty := false
 	for _, cm := range at.group.List {
 		class := directive.Classify(cm.Text)
 		switch {
@@ -75,7 +76,9 @@ func (c *collector) group(f *file, p *Package, constraint string, at place) (los
 			if first == nil {
 				first = cm
 			}
+			before := len(c.diags)
 			c.scan(cm, &settings)
+			faulty = faulty || len(c.diags) > before
 		case class == directive.Job:
 			c.misplacedJob(f, at, cm)
 			lost = true
@@ -105,7 +108,7 @@ func (c *collector) group(f *file, p *Package, constraint string, at place) (los
 		return lost
 	}
 	h := &Func{
-		Package: p, Decl: fn, Settings: settings.settings, Constraint: constraint, file: f,
+		Package: p, Decl: fn, Settings: settings.settings, Constraint: constraint, Faulty: faulty, file: f,
 		Pos: c.src.Pos(fn.Name.Pos()), At: c.src.Pos(first.Slash),
 	}
 	if d := p.unit.decls[fn.Name.Name]; fn.Recv == nil && d != nil && d.fn == nil {
@@ -225,7 +228,11 @@ func (c *collector) syntaxErrors(f *file, lost bool) []diag.Diagnostic {
 		if !lost && insideBody(c.src.Fset, f.ast, e.Pos.Offset) {
 			continue
 		}
-		ds = append(ds, diag.Diagnostic{Code: "JG009", Message: "syntax error: " + e.Msg,
+		msg := "syntax error: " + e.Msg
+		if strings.Contains(msg, "'<<'") || strings.Contains(msg, "'>>'") {
+			msg += " (a merge conflict?)"
+		}
+		ds = append(ds, diag.Diagnostic{Code: "JG009", Message: msg,
 			Pos: model.Pos{File: f.path, Offset: e.Pos.Offset, Line: lineOf(c.src.Fset, f.ast, e.Pos.Offset), Column: e.Pos.Column}})
 	}
 	if len(ds) > 3 {

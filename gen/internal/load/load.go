@@ -96,8 +96,10 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 	clock("follow")
 
 	ch := newChecker(src.Fset, src.units)
+	for _, id := range sortedKeys(src.units) {
+		ch.check(src.units[id])
+	}
 	for _, p := range src.Packages {
-		ch.check(p.unit)
 		for _, fn := range p.Funcs {
 			fn.Object = ch.function(fn.Decl)
 		}

@@ -37,6 +37,13 @@ func metadata(ctx context.Context, root string, dirs []string) ([]*packages.Pack
 	return ps, nil
 }
 
+// always reports whether a constraint holds whatever the system, as one on
+// Go's version does that the module requires anyway.
+func always(expr constraint.Expr) bool {
+	version := func(tag string) bool { return strings.HasPrefix(tag, "go1.") }
+	return expr.Eval(version) && expr.Eval(func(string) bool { return true })
+}
+
 // constraintOf returns what keeps a file out of some builds: its //go:build
 // line, or the operating system or architecture in its name. It returns "" for
 // a file that belongs to every build.
@@ -46,7 +53,7 @@ func constraintOf(path string, data []byte) string {
 		if strings.HasPrefix(line, "package ") {
 			break
 		}
-		if constraint.IsGoBuild(line) {
+		if expr, err := constraint.Parse(line); err == nil && constraint.IsGoBuild(line) && !always(expr) {
 			return line
 		}
 	}

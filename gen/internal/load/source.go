@@ -53,6 +53,9 @@ type Func struct {
 	// Clash is the position of a type of the same name, if there is one.
 	Clash model.Pos
 
+	// Faulty says that some of its settings could not be read.
+	Faulty bool
+
 	file *file
 }
 

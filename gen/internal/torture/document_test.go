@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
+	str "github.com/jobgen/jobgen/gen/internal/torture/string"
 )
 
 // writer makes random documents that mostly fit a type: now and then a value of the wrong kind, a null, a field twice,
@@ -68,6 +69,9 @@ func (w *writer) value(t reflect.Type, depth int) {
 		return
 	case reflect.TypeFor[kinds.Color]():
 		w.pick(`"#00ff"`, `"#0000"`, `"\u0023ABCD"`)
+		return
+	case reflect.TypeFor[str.Stringer]():
+		w.pick(`"0"`, `"-12"`, `"0012"`)
 		return
 	case reflect.TypeFor[kinds.Money]():
 		w.pick(`{"amount":5,"currency":"EUR"}`, `{ }`)

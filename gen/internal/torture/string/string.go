@@ -1,12 +1,7 @@
 // Package string is called like a predeclared type.
 package string
 
-import (
-	"bytes"
-	"fmt"
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // Stringer is text on the wire.
 type Stringer struct {
@@ -18,6 +13,9 @@ func (s Stringer) MarshalText() ([]byte, error) { return strconv.AppendInt(nil, 
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Stringer) UnmarshalText(text []byte) error {
-	_, err := fmt.Sscan(strings.TrimSpace(bytes.NewBuffer(text).String()), &s.N)
+	n, err := strconv.Atoi(string(text))
+	if err == nil {
+		s.N = n
+	}
 	return err
 }

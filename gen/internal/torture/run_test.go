@@ -1,0 +1,113 @@
+package torture_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobgen/jobgen/gen/internal/torture/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/client"
+	err2 "github.com/jobgen/jobgen/gen/internal/torture/context"
+	"github.com/jobgen/jobgen/gen/internal/torture/gen"
+	"github.com/jobgen/jobgen/gen/internal/torture/gen/worker"
+	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
+	str "github.com/jobgen/jobgen/gen/internal/torture/string"
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+func TestRegisterNamesEveryMissingDependency(t *testing.T) {
+	r := jobrt.NewRegistry()
+	err := worker.Register(r, worker.Deps{BillingClock: &billing.Clock{}})
+	for _, want := range []string{"worker.Deps.BillingService (*billing.Service) is nil", "worker.Deps.ClientJob (*client.Job) is nil"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	if kinds := r.Kinds(); len(kinds) > 0 {
+		t.Errorf("registered %v all the same", kinds)
+	}
+}
+
+func TestRegisterBindsEveryJobOnce(t *testing.T) {
+	r := jobrt.NewRegistry()
+	deps := worker.Deps{BillingClock: &billing.Clock{}, BillingService: &billing.Service{}, ClientJob: &client.Job{}}
+	if err := worker.Register(r, deps); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"torture/billing.Clock.Tick", "torture/billing.Deep", "torture/billing.Embedded", "torture/billing.Fan",
+		"torture/billing.Hidden", "torture/billing.Named", "torture/billing.OmitZero", "torture/billing.Private",
+		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Words",
+		"torture/client.Job.Hidden", "torture/old.Embedded",
+	}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+	if err := worker.Register(r, deps); err == nil {
+		t.Error("registered twice")
+	}
+}
+
+func TestStubsWithoutAClientSaySo(t *testing.T) {
+	ctx := context.Background()
+	_, one := gen.EnqueueSendInvoice(ctx, kinds.Scalars{})
+	_, none := gen.EnqueueCloseMonth(ctx)
+	_, many := gen.EnqueueWordsMany(ctx, []kinds.Words{{}})
+	_, handle := gen.SendInvoiceHandle(ctx, jobrt.NewID())
+	var fake gen.Enqueuer = gen.NewClient(nil)
+	_, method := fake.EnqueueFan(ctx, kinds.Nested{})
+	for i, err := range []error{one, none, many, handle, method} {
+		if !errors.Is(err, jobrt.ErrNoClient) {
+			t.Errorf("call %d: %v, want ErrNoClient", i, err)
+		}
+	}
+}
+
+func TestUniqueKeysHoldTheNamedFieldsOnly(t *testing.T) {
+	key := func(dst []byte, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(dst)
+	}
+	for _, tt := range []struct{ got, want string }{
+		{key(gen.SendInvoiceJob.UniqueKey(nil, &kinds.Scalars{Int64: 7, String: `a"b`, Bool: true})), `[7,"a\"b"]`},
+		{key(gen.DeepJob.UniqueKey(nil, &kinds.Nested{})), `[0,null,null]`},
+		{key(gen.DeepJob.UniqueKey(nil, &kinds.Nested{
+			Pointer: &kinds.Line{SKU: "x", Qty: 5},
+			ByName:  map[string]kinds.Line{"b": {}, "a": {Qty: 1}},
+		})), `[0,"x",{"a":{"sku":"","qty":1},"b":{"sku":"","qty":0}}]`},
+		{key(gen.TickJob.UniqueKey(nil, &jobrt.None{})), `[]`},
+		{key(gen.ClientHiddenJob.UniqueKey(nil, &err2.Context{Context: "c", String: str.Stringer{N: 3}})), `["c","3"]`},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("key %s, want %s", tt.got, tt.want)
+		}
+	}
+	if gen.FanJob.UniqueKey != nil {
+		t.Error("a job without unique= has a key")
+	}
+}
+
+func TestDescriptorsCarryTheSettings(t *testing.T) {
+	got := gen.SendInvoiceJob.Settings
+	if got.Queue != "billing" || got.MaxRetries != 3 || got.Timeout.Seconds() != 30 || got.UniqueFor.Hours() != 1 ||
+		got.Backoff != (jobrt.Backoff{Shape: jobrt.Linear, Base: 1500e6, Max: jobrt.DefaultBackoff().Max}) {
+		t.Errorf("settings %+v", got)
+	}
+	i := slices.IndexFunc(got.Declared, func(s jobrt.Setting) bool { return s.Key == "owner" })
+	if i < 0 || got.Declared[i].Value != "Ann \"A\" `B`" {
+		t.Errorf("declared %+v", got.Declared)
+	}
+	if gen.FanJob.Settings.KeepResult == gen.DeepJob.Settings.KeepResult {
+		t.Error("keep is not told from its absence")
+	}
+	if diff := cmp.Diff([]string{".cards[].number", ".due", ".email", ".map{}.number"}, gen.PrivateJob.Args.Secrets); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
