@@ -22,6 +22,7 @@ type group struct {
 	mu       sync.Mutex
 	busy     int
 	buffer   []prefetched // oldest first
+	stalled  bool         // prefetched jobs had to be handed back; no more until a slot is freed
 	stopping bool
 }
 
@@ -73,15 +74,12 @@ func (g *group) loop(ctx context.Context) {
 	for try := 0; ctx.Err() == nil; {
 		g.startBuffered()
 		g.handBackOld(prefetchAge)
-		full, err := g.refill(ctx)
+		err := g.refill(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil && !errors.Is(err, ErrLeaseLost):
 			pause(ctx, try)
 			try++
-			continue
-		case full:
-			try, wait = 0, pollSoon
 			continue
 		}
 		try = 0
@@ -102,18 +100,17 @@ func (g *group) loop(ctx context.Context) {
 	g.handBackOld(0)
 }
 
-// refill claims for the free slots and, of kinds known to be fast, for the buffer. full means that there may be more to
-// claim at once: every queue asked gave all that was asked for.
-func (g *group) refill(ctx context.Context) (full bool, err error) {
+// refill claims for the free slots and, of kinds known to be fast, for the buffer.
+func (g *group) refill(ctx context.Context) error {
 	if !g.pool.gate.open() || !g.pool.lease.live() {
-		return false, nil
+		return nil
 	}
 	g.mu.Lock()
-	free, buffered := g.slots-g.busy, len(g.buffer)
+	free, buffered, stalled := g.slots-g.busy, len(g.buffer), g.stalled
 	g.mu.Unlock()
 	ahead, fast := g.ahead()
 	room := 0
-	if buffered <= ahead/2 {
+	if !stalled && buffered <= ahead/2 {
 		room = ahead - buffered
 	}
 	front := g.front.Swap(false)
@@ -121,10 +118,11 @@ func (g *group) refill(ctx context.Context) (full bool, err error) {
 		if front {
 			g.front.Store(true) // for the claim that follows
 		}
-		return false, nil
+		return nil
 	}
 
-	all := len(fast) == len(g.pool.kinds)
+	// Where every kind is fast, one claim serves the slots and the buffer.
+	together := free > 0 && len(fast) == len(g.pool.kinds)
 	empty := make([]bool, len(g.order.shares))
 	for free > 0 {
 		asked := 0
@@ -133,12 +131,12 @@ func (g *group) refill(ctx context.Context) (full bool, err error) {
 				continue
 			}
 			r := ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: g.pool.kinds, Limit: n, Start: n, FromFront: front}
-			if all {
+			if together {
 				r.Limit = min(n+room, claimMost)
 			}
 			got, err := g.claim(ctx, r)
 			if err != nil {
-				return false, err
+				return err
 			}
 			asked += n
 			g.choose.claimed(i, n, min(got, n), time.Now())
@@ -147,22 +145,22 @@ func (g *group) refill(ctx context.Context) (full bool, err error) {
 			room -= max(got-n, 0)
 		}
 		if asked == 0 {
-			return false, nil
+			return nil
 		}
 	}
-	if room <= 0 || all && buffered == 0 {
-		return false, nil // the slots are taken; the next to end asks again
+	if room <= 0 || together {
+		return nil
 	}
 	for i, n := range g.choose.allot(min(room, claimMost), empty, time.Now()) {
 		if n > 0 {
 			got, err := g.claim(ctx, ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: fast, Limit: n, FromFront: front})
 			if err != nil {
-				return false, err
+				return err
 			}
 			g.choose.claimed(i, n, got, time.Now())
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // ahead is how many jobs to hold ready besides the running ones, and the kinds that may be among them.
@@ -253,6 +251,7 @@ func (g *group) pop() ClaimedJob {
 func (g *group) release() {
 	g.pool.gate.leave()
 	g.mu.Lock()
+	g.stalled = false
 	if len(g.buffer) > 0 && !g.stopping && g.pool.gate.enter() {
 		job := g.pop()
 		left := len(g.buffer)
@@ -275,6 +274,7 @@ func (g *group) handBackOld(age time.Duration) {
 	var old []ClaimedJob
 	for len(g.buffer) > 0 && time.Since(g.buffer[0].at) >= age {
 		old = append(old, g.pop())
+		g.stalled = true
 	}
 	g.mu.Unlock()
 	for _, job := range old {

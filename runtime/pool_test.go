@@ -489,6 +489,8 @@ func TestPrefetchedJobsAreHandedBackAtOnceOnStop(t *testing.T) {
 		b := newBench(t, nil)
 		job := newJob("Quick")
 		hang := make(chan struct{})
+		letGo := sync.OnceFunc(func() { close(hang) })
+		defer letGo()
 		var slow atomic.Bool
 		handle(b, job, func(ctx context.Context, _ work) (done, error) {
 			if slow.Load() {
@@ -526,7 +528,7 @@ func TestPrefetchedJobsAreHandedBackAtOnceOnStop(t *testing.T) {
 		if n := count(jobrt.StateRunning); n != 2 {
 			t.Errorf("%d jobs are still claimed right after the stop; want the two that run", n)
 		}
-		close(hang)
+		letGo()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
@@ -543,6 +545,8 @@ func TestPrefetchedJobsGoBackWithinASecond(t *testing.T) {
 		b := newBench(t, nil)
 		job := newJob("Quick")
 		hang := make(chan struct{})
+		letGo := sync.OnceFunc(func() { close(hang) })
+		defer letGo()
 		var slow atomic.Bool
 		handle(b, job, func(ctx context.Context, _ work) (done, error) {
 			if slow.Load() {
@@ -576,7 +580,7 @@ func TestPrefetchedJobsGoBackWithinASecond(t *testing.T) {
 		if n := ran.Load(); n < 18 {
 			t.Errorf("the free pool ran %d of 21 jobs; the busy one must hand back what it cannot start", n)
 		}
-		close(hang)
+		letGo()
 		mustStop(t, stop)
 		mustStop(t, stop2)
 	})
