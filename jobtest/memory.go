@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type Memory struct {
 	workers map[jobrt.ID]*workerRow
 	duties  map[string]time.Time
 	kinds   map[string]string // name -> owning service
+	catalog map[string]jobrt.KindInfo
 	queues  map[string]string
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
@@ -77,6 +79,7 @@ func NewMemory() *Memory {
 		workers:     make(map[jobrt.ID]*workerRow),
 		duties:      make(map[string]time.Time),
 		kinds:       make(map[string]string),
+		catalog:     make(map[string]jobrt.KindInfo),
 		queues:      make(map[string]string),
 		pendingIDs:  make(map[jobrt.ID]*Tx),
 		pendingKeys: make(map[string]*Tx),
@@ -216,9 +219,27 @@ func (m *Memory) Sync(ctx context.Context, c jobrt.Catalog) error {
 	}
 	for _, k := range c.Kinds {
 		m.kinds[k.Kind] = c.Service
+		k.Secrets, k.Settings = slices.Clone(k.Secrets), slices.Clone(k.Settings)
+		m.catalog[k.Kind] = k
 	}
 	for _, q := range c.Queues {
 		m.queues[q.Name] = c.Service
 	}
 	return nil
+}
+
+// Kinds returns what Sync has recorded of the kinds of all services, sorted by name.
+func (m *Memory) Kinds(ctx context.Context) ([]jobrt.KindInfo, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var kinds []jobrt.KindInfo
+	for _, name := range slices.Sorted(maps.Keys(m.catalog)) {
+		k := m.catalog[name]
+		k.Secrets, k.Settings = slices.Clone(k.Secrets), slices.Clone(k.Settings)
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
 }

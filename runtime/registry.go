@@ -92,7 +92,7 @@ func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Contex
 		kind:     job.Kind,
 		settings: job.Settings,
 		schema:   job.Args.Schema,
-		secrets:  job.Args.Secrets,
+		secrets:  secretPaths(job.Args.Secrets, job.Result.Secrets),
 		encodeResult: func(result any) ([]byte, error) {
 			typed, ok := result.(R)
 			if !ok {

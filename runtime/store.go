@@ -53,6 +53,9 @@ type Store interface {
 	// Sync records the kinds and queues of a service. An [OwnedError] when another service owns a name.
 	Sync(ctx context.Context, c Catalog) error
 
+	// Kinds returns what Sync has recorded of the kinds of all services, sorted by name.
+	Kinds(ctx context.Context) ([]KindInfo, error)
+
 	// Open starts a worker's session, with connections of its own for the lease.
 	Open(ctx context.Context, w WorkerInfo) (Session, error)
 
@@ -334,11 +337,12 @@ type Catalog struct {
 
 // KindInfo is one kind of the catalogue.
 type KindInfo struct {
-	Kind       string    `json:"kind"`
-	Queue      string    `json:"queue"`
-	ArgsSchema string    `json:"args_schema"`
-	Secrets    []string  `json:"secrets,omitempty"`
-	Settings   []Setting `json:"settings,omitempty"`
+	Kind       string `json:"kind"`
+	Queue      string `json:"queue"`
+	ArgsSchema string `json:"args_schema"`
+	// Secrets are the paths of secret fields: ".email" in the arguments, "result.token" in the result. See RedactArgs.
+	Secrets  []string  `json:"secrets,omitempty"`
+	Settings []Setting `json:"settings,omitempty"`
 }
 
 // QueueInfo is one declared queue of the catalogue.

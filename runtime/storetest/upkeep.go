@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
@@ -192,6 +195,31 @@ var upkeepCases = []testCase{
 			if err := e.s.Sync(e.ctx, c); err != nil {
 				e.Fatalf("sync %s: %v", c.Service, err)
 			}
+		}
+	}},
+	{name: "the catalogue shows the kinds of all services as last declared", run: func(e *env) {
+		declared := catalog("billing", []string{kind, kindB}, []string{queue})
+		declared.Kinds[0].Secrets = []string{".email", ".cards[].number", "result.token"}
+		declared.Kinds[0].Settings = []jobrt.Setting{{Key: "queue", Value: "billing"}, {Key: "retry", Value: "3"}}
+		declared.Kinds[1].Secrets = []string{".old"}
+		changed := catalog("billing", []string{kindB}, nil)
+		changed.Kinds[0].ArgsSchema = "fedcba9876543210"
+		shop := catalog("shop", []string{"shop/cart.Clear"}, []string{"carts"})
+		if got, err := e.s.Kinds(e.ctx); err != nil || len(got) != 0 {
+			e.Fatalf("kinds before any sync: %v, %v", got, err)
+		}
+		for _, c := range []jobrt.Catalog{shop, declared, changed} {
+			if err := e.s.Sync(e.ctx, c); err != nil {
+				e.Fatalf("sync %s: %v", c.Service, err)
+			}
+		}
+		got, err := e.other().Kinds(e.ctx)
+		if err != nil {
+			e.Fatalf("kinds: %v", err)
+		}
+		want := []jobrt.KindInfo{declared.Kinds[0], changed.Kinds[0], shop.Kinds[0]}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			e.Fatalf("catalogue differs (-want +got):\n%s", diff)
 		}
 	}},
 	{name: "a name that another service owns is refused with OwnedError", run: func(e *env) {
