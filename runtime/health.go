@@ -33,11 +33,9 @@ func (h *health) report(err error) {
 	}
 }
 
-// call runs f with a deadline and notes its outcome. A refusal that is not about availability is an answer.
+// call runs f with a deadline and notes its outcome.
 func (h *health) call(ctx context.Context, f func(context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	err := f(bounded)
+	err := bounded(ctx, f)
 	switch {
 	case err == nil, errors.Is(err, ErrLeaseLost):
 		h.report(nil)
@@ -47,17 +45,27 @@ func (h *health) call(ctx context.Context, f func(context.Context) error) error 
 	return err
 }
 
-// retry calls f until it succeeds, ctx ends, or it fails in a way that time does not mend.
+// retry calls f until it succeeds, ctx ends, or it fails in a way that time does not mend, which its caller tells.
 func (h *health) retry(ctx context.Context, f func(context.Context) error) error {
 	for try := 0; ; try++ {
-		err := h.call(ctx, f)
+		err := bounded(ctx, f)
 		if err == nil || !transient(err) {
+			h.report(nil)
 			return err
+		}
+		if ctx.Err() == nil {
+			h.report(err)
 		}
 		if !pause(ctx, try) {
 			return err
 		}
 	}
+}
+
+func bounded(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return f(ctx)
 }
 
 // transient reports whether sending the same call again may help.

@@ -1,0 +1,49 @@
+package jobrt
+
+import (
+	"testing"
+	"testing/synctest"
+)
+
+func TestGateLetsASuspectRunOnlyWhenNothingElseDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		if !g.enter() || !g.enter() {
+			t.Fatal("an open gate refused a handler")
+		}
+		g.announce()
+		if g.enter() {
+			t.Error("a handler started while a suspect waits")
+		}
+		in := make(chan bool)
+		go func() { in <- g.enterAlone() }()
+		g.leave()
+		synctest.Wait()
+		select {
+		case <-in:
+			t.Fatal("the suspect started beside a running handler")
+		default:
+		}
+		g.leave()
+		if !<-in || g.count() != 1 {
+			t.Error("the suspect did not start alone")
+		}
+		g.leaveAlone()
+		if !g.open() || !g.enter() {
+			t.Error("the gate stayed shut")
+		}
+	})
+}
+
+func TestGateSuspectsGiveUpWhenThePoolStops(t *testing.T) {
+	g := newGate()
+	g.enter()
+	g.announce()
+	g.close()
+	if g.enterAlone() {
+		t.Error("a suspect started after the stop")
+	}
+	if !g.open() {
+		t.Error("a suspect that gave up holds others back")
+	}
+}
