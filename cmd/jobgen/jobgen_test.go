@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata",
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "usemodule": useModule(root), "age": age, "untouched": untouched,
+			"code": code, "usemodule": useModule(root), "age": age, "crlf": crlf, "untouched": untouched,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, env...)
@@ -89,6 +89,14 @@ func useModule(root string) func(*testscript.TestScript, bool, []string) {
 		mod := ts.ReadFile("go.mod")
 		mod += "\nrequire github.com/jobgen/jobgen v0.0.0\n\nreplace github.com/jobgen/jobgen => " + root + "\n"
 		ts.Check(os.WriteFile(ts.MkAbs("go.mod"), []byte(mod), 0o644))
+	}
+}
+
+// crlf FILE… gives files the line endings of Windows.
+func crlf(ts *testscript.TestScript, _ bool, args []string) {
+	for _, a := range args {
+		text := strings.ReplaceAll(ts.ReadFile(a), "\n", "\r\n")
+		ts.Check(os.WriteFile(ts.MkAbs(a), []byte(text), 0o644))
 	}
 }
 

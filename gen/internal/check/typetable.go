@@ -65,7 +65,7 @@ func (t *typeTable) root(n *types.Named, j *model.Job, what string) *model.Type 
 		if !pos.IsValid() {
 			pos = t.src.Pos(n.Obj().Pos())
 		}
-		if !pos.IsValid() {
+		if t.outside(pos) {
 			pos = j.Pos
 		}
 		msg := n.Obj().Name() + f.path + " " + f.text

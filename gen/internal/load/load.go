@@ -68,6 +68,7 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 		u := parseUnit(src.Fset, meta, byFile)
 		src.units[meta.ID] = u
 		p := &Package{Path: meta.PkgPath, Name: meta.Name, unit: u}
+		before := len(c.diags)
 		for _, f := range u.files {
 			if data, ok := byFile[f.path]; ok {
 				p.Dir = filepath.Dir(f.path)
@@ -76,8 +77,13 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 			}
 		}
 		src.Annotated += len(p.Funcs)
-		if len(p.Funcs) > 0 && selected(p.Dir) {
+		switch {
+		case len(p.Funcs) == 0:
+		case selected(p.Dir):
 			src.Packages = append(src.Packages, p)
+		default: // its queues and defaults may count, its jobs don't
+			c.diags = c.diags[:before]
+			clear(u.handlers)
 		}
 	}
 	c.leftOut(byFile, metas)
@@ -97,7 +103,9 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 
 	ch := newChecker(src.Fset, src.units)
 	for _, id := range sortedKeys(src.units) {
-		ch.check(src.units[id])
+		if u := src.units[id]; len(u.wanted)+len(u.handlers) > 0 {
+			ch.check(u)
+		}
 	}
 	for _, p := range src.Packages {
 		for _, fn := range p.Funcs {

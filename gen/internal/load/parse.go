@@ -88,8 +88,13 @@ func parseUnit(fset *token.FileSet, meta *packages.Package, hits map[string][]by
 	return u
 }
 
+// parseFile parses a file. When it has syntax errors, the insides of function
+// bodies are blanked out and the rest is tried again.
 func parseFile(fset *token.FileSet, name string, data []byte, mode parser.Mode) *file {
 	tree, err := parser.ParseFile(fset, name, data, mode)
+	if err != nil {
+		tree, err = parser.ParseFile(fset, name, blankBodies(data), mode)
+	}
 	if tree == nil {
 		return nil
 	}

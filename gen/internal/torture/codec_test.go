@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/jobgen/jobgen/gen/internal/torture/gen"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
@@ -62,7 +62,7 @@ func FuzzCodecPrivate(f *testing.F) { fuzz(f, gen.PrivateJob.Args) }
 // many runs documents of one type through differ.
 func many[T any](t *testing.T, codec jobrt.Codec[T]) {
 	t.Helper()
-	n := uint64(1000)
+	n := uint64(400)
 	accepted := 0
 	for seed := range n {
 		data := document(reflect.TypeFor[T](), seed)

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	str "github.com/jobgen/jobgen/gen/internal/torture/string"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
+	str "github.com/jobgen/jobgen/gen/internal/torture/testdata/string"
 )
 
 // writer makes random documents that mostly fit a type: now and then a value of the wrong kind, a null, a field twice,

@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jobgen/jobgen/gen/internal/torture/billing"
-	"github.com/jobgen/jobgen/gen/internal/torture/client"
-	err2 "github.com/jobgen/jobgen/gen/internal/torture/context"
-	"github.com/jobgen/jobgen/gen/internal/torture/gen"
-	"github.com/jobgen/jobgen/gen/internal/torture/gen/worker"
-	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	str "github.com/jobgen/jobgen/gen/internal/torture/string"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/client"
+	err2 "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen/worker"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
+	str "github.com/jobgen/jobgen/gen/internal/torture/testdata/string"
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 

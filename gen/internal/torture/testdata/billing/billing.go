@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	err "github.com/jobgen/jobgen/gen/internal/torture/context"
-	"github.com/jobgen/jobgen/gen/internal/torture/gen"
-	"github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+	err "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/other/kinds"
 )
 
 //jobqueue:billing workers=3 owner=billing-team

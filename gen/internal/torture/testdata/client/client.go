@@ -4,7 +4,7 @@ package client
 import (
 	"context"
 
-	err "github.com/jobgen/jobgen/gen/internal/torture/context"
+	err "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
 )
 
 // Job has a method as handler whose stub would collide.

@@ -6,9 +6,9 @@ import (
 	"context"
 	"time"
 
-	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
-	torturekinds "github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+	testdataerr "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
+	testdatakinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/other/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
 	"github.com/jobgen/jobgen/runtime/jobjson"
 )
@@ -68,7 +68,7 @@ func (c *Client) TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[othe
 }
 
 // uniqueDeep says which billing.Deep jobs are the same work.
-func uniqueDeep(dst []byte, v *torturekinds.Nested) ([]byte, error) {
+func uniqueDeep(dst []byte, v *testdatakinds.Nested) ([]byte, error) {
 	var err error
 	dst = append(dst, '[')
 	dst = jobjson.AppendInt(dst, v.Anonymous.X)
@@ -94,7 +94,7 @@ func uniqueDeep(dst []byte, v *torturekinds.Nested) ([]byte, error) {
 				return dst, jobjson.At(err, ".ByName", jobjson.Key(e1[i1].Key))
 			}
 			dst = append(dst, ':')
-			if dst, err = appendTorturekindsLine(dst, &e1[i1].Value); err != nil {
+			if dst, err = appendTestdatakindsLine(dst, &e1[i1].Value); err != nil {
 				return dst, jobjson.At(err, ".ByName", jobjson.Key(e1[i1].Key))
 			}
 		}
@@ -104,7 +104,7 @@ func uniqueDeep(dst []byte, v *torturekinds.Nested) ([]byte, error) {
 }
 
 // DeepJob describes billing.Deep.
-var DeepJob = &jobrt.Job[torturekinds.Nested, torturekinds.Lines]{
+var DeepJob = &jobrt.Job[testdatakinds.Nested, testdatakinds.Lines]{
 	Service: "torture",
 	Kind:    "torture/billing.Deep",
 	Settings: jobrt.Settings{
@@ -118,45 +118,45 @@ var DeepJob = &jobrt.Job[torturekinds.Nested, torturekinds.Lines]{
 			{Key: "unique", Value: "Anonymous.X,Pointer.SKU,ByName"},
 		},
 	},
-	Args:      torturekindsNestedCodec,
-	Result:    torturekindsLinesCodec,
+	Args:      testdatakindsNestedCodec,
+	Result:    testdatakindsLinesCodec,
 	UniqueKey: uniqueDeep,
 }
 
 // EnqueueDeep enqueues billing.Deep on queue "default".
-func EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Lines], error) {
+func EnqueueDeep(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), DeepJob, args, opts...)
 }
 
 // EnqueueDeep is the function of this name on c's client.
-func (c *Client) EnqueueDeep(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Lines], error) {
+func (c *Client) EnqueueDeep(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, DeepJob, args, opts...)
 }
 
 // EnqueueDeepMany is EnqueueDeep for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Lines], error) {
+func EnqueueDeepMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), DeepJob, args, opts...)
 }
 
 // EnqueueDeepMany is the function of this name on c's client.
-func (c *Client) EnqueueDeepMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Lines], error) {
+func (c *Client) EnqueueDeepMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, DeepJob, args, opts...)
 }
 
 // DeepHandle returns the handle of a billing.Deep job from its stored id.
 // The id of another kind of job is an error.
-func DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Lines], error) {
+func DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), DeepJob, id)
 }
 
 // DeepHandle is the function of this name on c's client.
-func (c *Client) DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Lines], error) {
+func (c *Client) DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Lines], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, DeepJob, id)
 }
 
 // EmbeddedJob describes billing.Embedded.
-var EmbeddedJob = &jobrt.Job[torturekinds.Embedded, torturekinds.Methods]{
+var EmbeddedJob = &jobrt.Job[testdatakinds.Embedded, testdatakinds.Methods]{
 	Service: "torture",
 	Kind:    "torture/billing.Embedded",
 	Aliases: []string{"torture/old.Embedded"},
@@ -171,44 +171,44 @@ var EmbeddedJob = &jobrt.Job[torturekinds.Embedded, torturekinds.Methods]{
 			{Key: "handler", Value: "true"},
 		},
 	},
-	Args:   torturekindsEmbeddedCodec,
-	Result: torturekindsMethodsCodec,
+	Args:   testdatakindsEmbeddedCodec,
+	Result: testdatakindsMethodsCodec,
 }
 
 // EnqueueEmbedded enqueues billing.Embedded on queue "default".
-func EnqueueEmbedded(ctx context.Context, args torturekinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Methods], error) {
+func EnqueueEmbedded(ctx context.Context, args testdatakinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), EmbeddedJob, args, opts...)
 }
 
 // EnqueueEmbedded is the function of this name on c's client.
-func (c *Client) EnqueueEmbedded(ctx context.Context, args torturekinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Methods], error) {
+func (c *Client) EnqueueEmbedded(ctx context.Context, args testdatakinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, args, opts...)
 }
 
 // EnqueueEmbeddedMany is EnqueueEmbedded for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueEmbeddedMany(ctx context.Context, args []torturekinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Methods], error) {
+func EnqueueEmbeddedMany(ctx context.Context, args []testdatakinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), EmbeddedJob, args, opts...)
 }
 
 // EnqueueEmbeddedMany is the function of this name on c's client.
-func (c *Client) EnqueueEmbeddedMany(ctx context.Context, args []torturekinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Methods], error) {
+func (c *Client) EnqueueEmbeddedMany(ctx context.Context, args []testdatakinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, args, opts...)
 }
 
 // EmbeddedHandle returns the handle of a billing.Embedded job from its stored id.
 // The id of another kind of job is an error.
-func EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Methods], error) {
+func EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), EmbeddedJob, id)
 }
 
 // EmbeddedHandle is the function of this name on c's client.
-func (c *Client) EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Methods], error) {
+func (c *Client) EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, id)
 }
 
 // FanJob describes billing.Fan.
-var FanJob = &jobrt.Job[torturekinds.Nested, jobrt.None]{
+var FanJob = &jobrt.Job[testdatakinds.Nested, jobrt.None]{
 	Service: "torture",
 	Kind:    "torture/billing.Fan",
 	Settings: jobrt.Settings{
@@ -223,30 +223,30 @@ var FanJob = &jobrt.Job[torturekinds.Nested, jobrt.None]{
 			{Key: "keep", Value: "true"},
 		},
 	},
-	Args:   torturekindsNestedCodec,
+	Args:   testdatakindsNestedCodec,
 	Result: jobrt.NoneCodec,
 }
 
 // EnqueueFan enqueues billing.Fan on queue "default".
 //
 // Fan enqueues itself, which a descriptor that held its handler would not allow.
-func EnqueueFan(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func EnqueueFan(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), FanJob, args, opts...)
 }
 
 // EnqueueFan is the function of this name on c's client.
-func (c *Client) EnqueueFan(ctx context.Context, args torturekinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueFan(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, FanJob, args, opts...)
 }
 
 // EnqueueFanMany is EnqueueFan for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueFanMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func EnqueueFanMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), FanJob, args, opts...)
 }
 
 // EnqueueFanMany is the function of this name on c's client.
-func (c *Client) EnqueueFanMany(ctx context.Context, args []torturekinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueFanMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, FanJob, args, opts...)
 }
 
@@ -262,7 +262,7 @@ func (c *Client) FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt
 }
 
 // HiddenJob describes billing.Hidden.
-var HiddenJob = &jobrt.Job[torturekinds.Hidden, tortureerr.Context]{
+var HiddenJob = &jobrt.Job[testdatakinds.Hidden, testdataerr.Context]{
 	Service: "torture",
 	Kind:    "torture/billing.Hidden",
 	Settings: jobrt.Settings{
@@ -275,46 +275,46 @@ var HiddenJob = &jobrt.Job[torturekinds.Hidden, tortureerr.Context]{
 			{Key: "handler", Value: "true"},
 		},
 	},
-	Args:   torturekindsHiddenCodec,
-	Result: tortureerrContextCodec,
+	Args:   testdatakindsHiddenCodec,
+	Result: testdataerrContextCodec,
 }
 
 // EnqueueHidden enqueues billing.Hidden on queue "default".
 //
 // Hidden has a name that another package's job has too.
-func EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[tortureerr.Context], error) {
+func EnqueueHidden(ctx context.Context, args testdatakinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), HiddenJob, args, opts...)
 }
 
 // EnqueueHidden is the function of this name on c's client.
-func (c *Client) EnqueueHidden(ctx context.Context, args torturekinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[tortureerr.Context], error) {
+func (c *Client) EnqueueHidden(ctx context.Context, args testdatakinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, HiddenJob, args, opts...)
 }
 
 // EnqueueHiddenMany is EnqueueHidden for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[tortureerr.Context], error) {
+func EnqueueHiddenMany(ctx context.Context, args []testdatakinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), HiddenJob, args, opts...)
 }
 
 // EnqueueHiddenMany is the function of this name on c's client.
-func (c *Client) EnqueueHiddenMany(ctx context.Context, args []torturekinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[tortureerr.Context], error) {
+func (c *Client) EnqueueHiddenMany(ctx context.Context, args []testdatakinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, HiddenJob, args, opts...)
 }
 
 // HiddenHandle returns the handle of a billing.Hidden job from its stored id.
 // The id of another kind of job is an error.
-func HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tortureerr.Context], error) {
+func HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), HiddenJob, id)
 }
 
 // HiddenHandle is the function of this name on c's client.
-func (c *Client) HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tortureerr.Context], error) {
+func (c *Client) HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, HiddenJob, id)
 }
 
 // NamedJob describes billing.Named.
-var NamedJob = &jobrt.Job[torturekinds.Named, torturekinds.Optional]{
+var NamedJob = &jobrt.Job[testdatakinds.Named, testdatakinds.Optional]{
 	Service: "torture",
 	Kind:    "torture/billing.Named",
 	Settings: jobrt.Settings{
@@ -327,44 +327,44 @@ var NamedJob = &jobrt.Job[torturekinds.Named, torturekinds.Optional]{
 			{Key: "handler", Value: "true"},
 		},
 	},
-	Args:   torturekindsNamedCodec,
-	Result: torturekindsOptionalCodec,
+	Args:   testdatakindsNamedCodec,
+	Result: testdatakindsOptionalCodec,
 }
 
 // EnqueueNamed enqueues billing.Named on queue "default".
-func EnqueueNamed(ctx context.Context, args torturekinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Optional], error) {
+func EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), NamedJob, args, opts...)
 }
 
 // EnqueueNamed is the function of this name on c's client.
-func (c *Client) EnqueueNamed(ctx context.Context, args torturekinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Optional], error) {
+func (c *Client) EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }
 
 // EnqueueNamedMany is EnqueueNamed for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueNamedMany(ctx context.Context, args []torturekinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Optional], error) {
+func EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), NamedJob, args, opts...)
 }
 
 // EnqueueNamedMany is the function of this name on c's client.
-func (c *Client) EnqueueNamedMany(ctx context.Context, args []torturekinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Optional], error) {
+func (c *Client) EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }
 
 // NamedHandle returns the handle of a billing.Named job from its stored id.
 // The id of another kind of job is an error.
-func NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Optional], error) {
+func NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), NamedJob, id)
 }
 
 // NamedHandle is the function of this name on c's client.
-func (c *Client) NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Optional], error) {
+func (c *Client) NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, NamedJob, id)
 }
 
 // OmitZeroJob describes billing.OmitZero.
-var OmitZeroJob = &jobrt.Job[torturekinds.OmitZero, torturekinds.OmitZero]{
+var OmitZeroJob = &jobrt.Job[testdatakinds.OmitZero, testdatakinds.OmitZero]{
 	Service: "torture",
 	Kind:    "torture/billing.OmitZero",
 	Settings: jobrt.Settings{
@@ -378,45 +378,45 @@ var OmitZeroJob = &jobrt.Job[torturekinds.OmitZero, torturekinds.OmitZero]{
 			{Key: "unique", Value: "true"},
 		},
 	},
-	Args:      torturekindsOmitZeroCodec,
-	Result:    torturekindsOmitZeroCodec,
-	UniqueKey: appendTorturekindsOmitZero,
+	Args:      testdatakindsOmitZeroCodec,
+	Result:    testdatakindsOmitZeroCodec,
+	UniqueKey: appendTestdatakindsOmitZero,
 }
 
 // EnqueueOmitZero enqueues billing.OmitZero on queue "default".
-func EnqueueOmitZero(ctx context.Context, args torturekinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.OmitZero], error) {
+func EnqueueOmitZero(ctx context.Context, args testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), OmitZeroJob, args, opts...)
 }
 
 // EnqueueOmitZero is the function of this name on c's client.
-func (c *Client) EnqueueOmitZero(ctx context.Context, args torturekinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.OmitZero], error) {
+func (c *Client) EnqueueOmitZero(ctx context.Context, args testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, args, opts...)
 }
 
 // EnqueueOmitZeroMany is EnqueueOmitZero for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueOmitZeroMany(ctx context.Context, args []torturekinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.OmitZero], error) {
+func EnqueueOmitZeroMany(ctx context.Context, args []testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), OmitZeroJob, args, opts...)
 }
 
 // EnqueueOmitZeroMany is the function of this name on c's client.
-func (c *Client) EnqueueOmitZeroMany(ctx context.Context, args []torturekinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.OmitZero], error) {
+func (c *Client) EnqueueOmitZeroMany(ctx context.Context, args []testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, args, opts...)
 }
 
 // OmitZeroHandle returns the handle of a billing.OmitZero job from its stored id.
 // The id of another kind of job is an error.
-func OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.OmitZero], error) {
+func OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), OmitZeroJob, id)
 }
 
 // OmitZeroHandle is the function of this name on c's client.
-func (c *Client) OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.OmitZero], error) {
+func (c *Client) OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, id)
 }
 
 // PrivateJob describes billing.Private.
-var PrivateJob = &jobrt.Job[torturekinds.Private, torturekinds.Money]{
+var PrivateJob = &jobrt.Job[testdatakinds.Private, testdatakinds.Money]{
 	Service: "torture",
 	Kind:    "torture/billing.Private",
 	Settings: jobrt.Settings{
@@ -429,39 +429,39 @@ var PrivateJob = &jobrt.Job[torturekinds.Private, torturekinds.Money]{
 			{Key: "handler", Value: "true"},
 		},
 	},
-	Args:   torturekindsPrivateCodec,
-	Result: torturekindsMoneyCodec,
+	Args:   testdatakindsPrivateCodec,
+	Result: testdatakindsMoneyCodec,
 }
 
 // EnqueuePrivate enqueues billing.Private on queue "default".
-func EnqueuePrivate(ctx context.Context, args torturekinds.Private, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Money], error) {
+func EnqueuePrivate(ctx context.Context, args testdatakinds.Private, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), PrivateJob, args, opts...)
 }
 
 // EnqueuePrivate is the function of this name on c's client.
-func (c *Client) EnqueuePrivate(ctx context.Context, args torturekinds.Private, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Money], error) {
+func (c *Client) EnqueuePrivate(ctx context.Context, args testdatakinds.Private, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, PrivateJob, args, opts...)
 }
 
 // EnqueuePrivateMany is EnqueuePrivate for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueuePrivateMany(ctx context.Context, args []torturekinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Money], error) {
+func EnqueuePrivateMany(ctx context.Context, args []testdatakinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), PrivateJob, args, opts...)
 }
 
 // EnqueuePrivateMany is the function of this name on c's client.
-func (c *Client) EnqueuePrivateMany(ctx context.Context, args []torturekinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Money], error) {
+func (c *Client) EnqueuePrivateMany(ctx context.Context, args []testdatakinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, PrivateJob, args, opts...)
 }
 
 // PrivateHandle returns the handle of a billing.Private job from its stored id.
 // The id of another kind of job is an error.
-func PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Money], error) {
+func PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), PrivateJob, id)
 }
 
 // PrivateHandle is the function of this name on c's client.
-func (c *Client) PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Money], error) {
+func (c *Client) PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, PrivateJob, id)
 }
 
@@ -508,7 +508,7 @@ func (c *Client) CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handl
 }
 
 // uniqueSendInvoice says which billing.Service.SendInvoice jobs are the same work.
-func uniqueSendInvoice(dst []byte, v *torturekinds.Scalars) ([]byte, error) {
+func uniqueSendInvoice(dst []byte, v *testdatakinds.Scalars) ([]byte, error) {
 	var err error
 	dst = append(dst, '[')
 	dst = jobjson.AppendInt(dst, v.Int64)
@@ -520,7 +520,7 @@ func uniqueSendInvoice(dst []byte, v *torturekinds.Scalars) ([]byte, error) {
 }
 
 // SendInvoiceJob describes billing.Service.SendInvoice.
-var SendInvoiceJob = &jobrt.Job[torturekinds.Scalars, torturekinds.Line]{
+var SendInvoiceJob = &jobrt.Job[testdatakinds.Scalars, testdatakinds.Line]{
 	Service: "torture",
 	Kind:    "torture/billing.Service.SendInvoice",
 	Settings: jobrt.Settings{
@@ -545,8 +545,8 @@ var SendInvoiceJob = &jobrt.Job[torturekinds.Scalars, torturekinds.Line]{
 			{Key: "unique-for", Value: "1h0m0s"},
 		},
 	},
-	Args:      torturekindsScalarsCodec,
-	Result:    torturekindsLineCodec,
+	Args:      testdatakindsScalarsCodec,
+	Result:    testdatakindsLineCodec,
 	UniqueKey: uniqueSendInvoice,
 }
 
@@ -557,39 +557,39 @@ var SendInvoiceJob = &jobrt.Job[torturekinds.Scalars, torturekinds.Line]{
 // It has a list:
 //
 //	a code block "with quotes"
-func EnqueueSendInvoice(ctx context.Context, args torturekinds.Scalars, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Line], error) {
+func EnqueueSendInvoice(ctx context.Context, args testdatakinds.Scalars, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), SendInvoiceJob, args, opts...)
 }
 
 // EnqueueSendInvoice is the function of this name on c's client.
-func (c *Client) EnqueueSendInvoice(ctx context.Context, args torturekinds.Scalars, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Line], error) {
+func (c *Client) EnqueueSendInvoice(ctx context.Context, args testdatakinds.Scalars, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, args, opts...)
 }
 
 // EnqueueSendInvoiceMany is EnqueueSendInvoice for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueSendInvoiceMany(ctx context.Context, args []torturekinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Line], error) {
+func EnqueueSendInvoiceMany(ctx context.Context, args []testdatakinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), SendInvoiceJob, args, opts...)
 }
 
 // EnqueueSendInvoiceMany is the function of this name on c's client.
-func (c *Client) EnqueueSendInvoiceMany(ctx context.Context, args []torturekinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Line], error) {
+func (c *Client) EnqueueSendInvoiceMany(ctx context.Context, args []testdatakinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, args, opts...)
 }
 
 // SendInvoiceHandle returns the handle of a billing.Service.SendInvoice job from its stored id.
 // The id of another kind of job is an error.
-func SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Line], error) {
+func SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), SendInvoiceJob, id)
 }
 
 // SendInvoiceHandle is the function of this name on c's client.
-func (c *Client) SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Line], error) {
+func (c *Client) SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, id)
 }
 
 // WordsJob describes billing.Words.
-var WordsJob = &jobrt.Job[torturekinds.Words, torturekinds.Empty]{
+var WordsJob = &jobrt.Job[testdatakinds.Words, testdatakinds.Empty]{
 	Service: "torture",
 	Kind:    "torture/billing.Words",
 	Settings: jobrt.Settings{
@@ -602,38 +602,38 @@ var WordsJob = &jobrt.Job[torturekinds.Words, torturekinds.Empty]{
 			{Key: "handler", Value: "true"},
 		},
 	},
-	Args:   torturekindsWordsCodec,
-	Result: torturekindsEmptyCodec,
+	Args:   testdatakindsWordsCodec,
+	Result: testdatakindsEmptyCodec,
 }
 
 // EnqueueWords enqueues billing.Words on queue "default".
-func EnqueueWords(ctx context.Context, args torturekinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Empty], error) {
+func EnqueueWords(ctx context.Context, args testdatakinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), WordsJob, args, opts...)
 }
 
 // EnqueueWords is the function of this name on c's client.
-func (c *Client) EnqueueWords(ctx context.Context, args torturekinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[torturekinds.Empty], error) {
+func (c *Client) EnqueueWords(ctx context.Context, args testdatakinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, WordsJob, args, opts...)
 }
 
 // EnqueueWordsMany is EnqueueWords for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueWordsMany(ctx context.Context, args []torturekinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Empty], error) {
+func EnqueueWordsMany(ctx context.Context, args []testdatakinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), WordsJob, args, opts...)
 }
 
 // EnqueueWordsMany is the function of this name on c's client.
-func (c *Client) EnqueueWordsMany(ctx context.Context, args []torturekinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[torturekinds.Empty], error) {
+func (c *Client) EnqueueWordsMany(ctx context.Context, args []testdatakinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, WordsJob, args, opts...)
 }
 
 // WordsHandle returns the handle of a billing.Words job from its stored id.
 // The id of another kind of job is an error.
-func WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Empty], error) {
+func WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), WordsJob, id)
 }
 
 // WordsHandle is the function of this name on c's client.
-func (c *Client) WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[torturekinds.Empty], error) {
+func (c *Client) WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, WordsJob, id)
 }

@@ -3,7 +3,7 @@
 package gen
 
 import (
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/other/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
 	"github.com/jobgen/jobgen/runtime/jobjson"
 )

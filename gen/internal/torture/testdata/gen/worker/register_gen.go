@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jobgen/jobgen/gen/internal/torture/billing"
-	"github.com/jobgen/jobgen/gen/internal/torture/client"
-	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
-	"github.com/jobgen/jobgen/gen/internal/torture/gen"
-	torturekinds "github.com/jobgen/jobgen/gen/internal/torture/kinds"
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/client"
+	testdataerr "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
+	testdatakinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/other/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
@@ -71,7 +71,7 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.EmbeddedJob, billing.Embedded); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.FanJob, func(ctx context.Context, args torturekinds.Nested) (jobrt.None, error) {
+	if err := jobrt.Register(r, gen.FanJob, func(ctx context.Context, args testdatakinds.Nested) (jobrt.None, error) {
 		return jobrt.None{}, billing.Fan(ctx, args)
 	}); err != nil {
 		return err
@@ -99,7 +99,7 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args tortureerr.Context) (jobrt.None, error) {
+	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args testdataerr.Context) (jobrt.None, error) {
 		return jobrt.None{}, d.ClientJob.Hidden(ctx, args)
 	}); err != nil {
 		return err
@@ -111,31 +111,31 @@ type tickChangedRunGoGenerate func(billing.Clock, context.Context) (otherkinds.L
 
 var _ tickChangedRunGoGenerate = billing.Clock.Tick
 
-type deepChangedRunGoGenerate func(context.Context, torturekinds.Nested) (torturekinds.Lines, error)
+type deepChangedRunGoGenerate func(context.Context, testdatakinds.Nested) (testdatakinds.Lines, error)
 
 var _ deepChangedRunGoGenerate = billing.Deep
 
-type embeddedChangedRunGoGenerate func(context.Context, torturekinds.Embedded) (torturekinds.Methods, error)
+type embeddedChangedRunGoGenerate func(context.Context, testdatakinds.Embedded) (testdatakinds.Methods, error)
 
 var _ embeddedChangedRunGoGenerate = billing.Embedded
 
-type fanChangedRunGoGenerate func(context.Context, torturekinds.Nested) error
+type fanChangedRunGoGenerate func(context.Context, testdatakinds.Nested) error
 
 var _ fanChangedRunGoGenerate = billing.Fan
 
-type hiddenChangedRunGoGenerate func(context.Context, torturekinds.Hidden) (tortureerr.Context, error)
+type hiddenChangedRunGoGenerate func(context.Context, testdatakinds.Hidden) (testdataerr.Context, error)
 
 var _ hiddenChangedRunGoGenerate = billing.Hidden
 
-type namedChangedRunGoGenerate func(context.Context, torturekinds.Named) (torturekinds.Optional, error)
+type namedChangedRunGoGenerate func(context.Context, testdatakinds.Named) (testdatakinds.Optional, error)
 
 var _ namedChangedRunGoGenerate = billing.Named
 
-type omitZeroChangedRunGoGenerate func(context.Context, torturekinds.OmitZero) (torturekinds.OmitZero, error)
+type omitZeroChangedRunGoGenerate func(context.Context, testdatakinds.OmitZero) (testdatakinds.OmitZero, error)
 
 var _ omitZeroChangedRunGoGenerate = billing.OmitZero
 
-type privateChangedRunGoGenerate func(context.Context, torturekinds.Private) (torturekinds.Money, error)
+type privateChangedRunGoGenerate func(context.Context, testdatakinds.Private) (testdatakinds.Money, error)
 
 var _ privateChangedRunGoGenerate = billing.Private
 
@@ -143,14 +143,14 @@ type closeMonthChangedRunGoGenerate func(*billing.Service, context.Context) erro
 
 var _ closeMonthChangedRunGoGenerate = (*billing.Service).CloseMonth
 
-type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, torturekinds.Scalars) (torturekinds.Line, error)
+type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, testdatakinds.Scalars) (testdatakinds.Line, error)
 
 var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
 
-type wordsChangedRunGoGenerate func(context.Context, torturekinds.Words) (torturekinds.Empty, error)
+type wordsChangedRunGoGenerate func(context.Context, testdatakinds.Words) (testdatakinds.Empty, error)
 
 var _ wordsChangedRunGoGenerate = billing.Words
 
-type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, tortureerr.Context) error
+type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, testdataerr.Context) error
 
 var _ clientHiddenChangedRunGoGenerate = (*client.Job).Hidden

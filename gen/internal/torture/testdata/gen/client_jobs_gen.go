@@ -5,13 +5,13 @@ package gen
 import (
 	"context"
 
-	tortureerr "github.com/jobgen/jobgen/gen/internal/torture/context"
+	testdataerr "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
 	jobrt "github.com/jobgen/jobgen/runtime"
 	"github.com/jobgen/jobgen/runtime/jobjson"
 )
 
 // uniqueClientHidden says which client.Job.Hidden jobs are the same work.
-func uniqueClientHidden(dst []byte, v *tortureerr.Context) ([]byte, error) {
+func uniqueClientHidden(dst []byte, v *testdataerr.Context) ([]byte, error) {
 	var err error
 	dst = append(dst, '[')
 	if dst, err = jobjson.AppendString(dst, v.Context); err != nil {
@@ -25,7 +25,7 @@ func uniqueClientHidden(dst []byte, v *tortureerr.Context) ([]byte, error) {
 }
 
 // ClientHiddenJob describes client.Job.Hidden.
-var ClientHiddenJob = &jobrt.Job[tortureerr.Context, jobrt.None]{
+var ClientHiddenJob = &jobrt.Job[testdataerr.Context, jobrt.None]{
 	Service: "torture",
 	Kind:    "torture/client.Job.Hidden",
 	Settings: jobrt.Settings{
@@ -40,7 +40,7 @@ var ClientHiddenJob = &jobrt.Job[tortureerr.Context, jobrt.None]{
 			{Key: "unique", Value: "Context,String"},
 		},
 	},
-	Args:      tortureerrContextCodec,
+	Args:      testdataerrContextCodec,
 	Result:    jobrt.NoneCodec,
 	UniqueKey: uniqueClientHidden,
 }
@@ -48,23 +48,23 @@ var ClientHiddenJob = &jobrt.Job[tortureerr.Context, jobrt.None]{
 // EnqueueClientHidden enqueues client.Job.Hidden on queue "default".
 //
 // Hidden shares its name with another package's handler.
-func EnqueueClientHidden(ctx context.Context, args tortureerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func EnqueueClientHidden(ctx context.Context, args testdataerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), ClientHiddenJob, args, opts...)
 }
 
 // EnqueueClientHidden is the function of this name on c's client.
-func (c *Client) EnqueueClientHidden(ctx context.Context, args tortureerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueClientHidden(ctx context.Context, args testdataerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, ClientHiddenJob, args, opts...)
 }
 
 // EnqueueClientHiddenMany is EnqueueClientHidden for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueClientHiddenMany(ctx context.Context, args []tortureerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func EnqueueClientHiddenMany(ctx context.Context, args []testdataerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), ClientHiddenJob, args, opts...)
 }
 
 // EnqueueClientHiddenMany is the function of this name on c's client.
-func (c *Client) EnqueueClientHiddenMany(ctx context.Context, args []tortureerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueClientHiddenMany(ctx context.Context, args []testdataerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, ClientHiddenJob, args, opts...)
 }
 

@@ -2,7 +2,7 @@
 // imports.
 package err
 
-import str "github.com/jobgen/jobgen/gen/internal/torture/string"
+import str "github.com/jobgen/jobgen/gen/internal/torture/testdata/string"
 
 // Context has a field that is called like its type.
 type Context struct {

@@ -1,7 +1,7 @@
 package kinds
 
 import (
-	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/other/kinds"
+	otherkinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/other/kinds"
 )
 
 // Line is a small struct.
