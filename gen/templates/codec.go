@@ -2,6 +2,7 @@ package templates
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -169,10 +170,11 @@ func secrets(t *model.Type) []string {
 			walk(t.Elem, path+"{}")
 		case model.Struct:
 			for _, f := range t.Fields {
+				at := path + "." + quoteName(f.JSON)
 				if f.Secret {
-					paths = append(paths, path+"."+f.JSON)
+					paths = append(paths, at)
 				} else {
-					walk(f.Type, path+"."+f.JSON)
+					walk(f.Type, at)
 				}
 			}
 		}
@@ -180,6 +182,14 @@ func secrets(t *model.Type) []string {
 	walk(t, "")
 	slices.Sort(paths)
 	return paths
+}
+
+// quoteName keeps names that hold a path's punctuation apart from paths, as the wire schema does.
+func quoteName(name string) string {
+	if strings.ContainsAny(name, ".[]{} ?\"") {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // place is a value that generated code reads or writes: an addressable expression in the three forms that code needs.

@@ -21,22 +21,22 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 	}{
 		{
 			name: "a field's type, tag or name",
-			file: "gen/internal/torture/kinds/nested.go",
+			file: "gen/internal/torture/testdata/kinds/nested.go",
 			replace: []string{
 				"Qty int32  `json:\"qty\"`", "Qty int64  `json:\"qty\"`",
 				"Side string `json:\"side\"`", "Side string `json:\"page\"`",
 				"Next  string `json:\"next,omitempty\"`", "Next  string `json:\"next,omitempty\"`; More int",
 				"Visible int `json:\"visible\"`", "Visible int8 `json:\"visible\"`",
 			},
-			build: "./gen/internal/torture/gen",
+			build: "./gen/internal/torture/testdata/gen",
 			want: []string{
-				"as torturekindsLineChangedRunGoGenerate value", "as torturekindsMiddleChangedRunGoGenerate value",
-				"as torturekindsPageTorturekindsLineChangedRunGoGenerate value", "as *torturekindsHiddenVisibleChangedRunGoGenerate value",
+				"as testdatakindsLineChangedRunGoGenerate value", "as testdatakindsMiddleChangedRunGoGenerate value",
+				"as testdatakindsPageTestdatakindsLineChangedRunGoGenerate value", "as *testdatakindsHiddenVisibleChangedRunGoGenerate value",
 			},
 		},
 		{
 			name: "a handler's signature",
-			file: "gen/internal/torture/billing/billing.go",
+			file: "gen/internal/torture/testdata/billing/billing.go",
 			replace: []string{
 				"func (s *Service) CloseMonth(context.Context) error { return nil }",
 				"func (s *Service) CloseMonth(context.Context, kinds.Empty) error { return nil }",
@@ -44,7 +44,7 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 				"func Words(context.Context, kinds.Words) error { return nil }",
 				"func (c Clock) Tick(", "func (c *Clock) Tick(",
 			},
-			build: "./gen/internal/torture/gen/worker",
+			build: "./gen/internal/torture/testdata/gen/worker",
 			want: []string{
 				"as closeMonthChangedRunGoGenerate value", "as wordsChangedRunGoGenerate value", "billing.Clock.Tick",
 			},
@@ -53,14 +53,14 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 			name:    "a runtime that is too new",
 			file:    "runtime/codegen.go",
 			replace: []string{"MinCodegen = 1", "MinCodegen = 2", "MaxCodegen = 1", "MaxCodegen = 2"},
-			build:   "./gen/internal/torture/gen",
+			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooOldRunGoGenerate"},
 		},
 		{
 			name:    "a runtime that is too old",
 			file:    "runtime/codegen.go",
 			replace: []string{"MinCodegen = 1", "MinCodegen = 0", "MaxCodegen = 1", "MaxCodegen = 0"},
-			build:   "./gen/internal/torture/gen",
+			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule"},
 		},
 	} {
@@ -115,4 +115,12 @@ func buildChanged(t *testing.T, file string, replace []string, pkg string) strin
 		t.Fatal("it compiled")
 	}
 	return string(out)
+}
+
+func TestGeneratedCodePassesVet(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "vet", "./gen", "./gen/worker", "./billing", "./client")
+	cmd.Dir = tortureDir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

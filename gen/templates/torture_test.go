@@ -26,14 +26,25 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 const (
-	tortureDir  = "../internal/torture"
-	torturePath = "github.com/jobgen/jobgen/gen/internal/torture"
+	tortureDir  = "../internal/torture/testdata"
+	torturePath = "github.com/jobgen/jobgen/gen/internal/torture/testdata"
 )
 
-// tortureModel reads the module in gen/internal/torture.
+// tortureModel reads the packages in gen/internal/torture/testdata, as a module of their own, so that their queues and
+// jobs are nobody else's, and without the code generated for them.
 func tortureModel(t *testing.T) *model.Module {
 	t.Helper()
-	src, diags, err := load.Load(t.Context(), load.Config{Dir: tortureDir})
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(tortureDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "gen")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+torturePath+"\n\ngo 1.26\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	src, diags, err := load.Load(t.Context(), load.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
