@@ -9,14 +9,14 @@
 // the database's clock is compared. Who may write about a claimed job is decided by lease_seq alone: it grows by one on
 // every entry to and every exit from the state running, and each write names the value that it was claimed with.
 //
-//	               Insert
-//	                 |
-//	    due later    v     due now
-//	  scheduled <---------> ready --Claim--> running --Finish--> history
-//	      ^        Promote    ^                 |                 dead --Retry, Revive--> ready
-//	      |                   |                 |
-//	      +------ retry, snooze, hand back -----+
-//	                          +----- Rescue ----+
+//	             Insert
+//	               |
+//	  due later    v     due now
+//	scheduled <---------> ready --Claim--> running --Finish--> history
+//	    ^        Promote    ^                 |                 dead --Retry, Revive--> ready
+//	    |                   |                 |
+//	    +------ retry, snooze, hand back -----+
+//	                        +----- Rescue ----+
 //
 // A worker lives while its row in workers has lease_until in the future; the lease is there and not in the jobs, so that
 // one short UPDATE a tick renews everything that a process holds.

@@ -27,7 +27,6 @@ type Store struct {
 
 var _ jobrt.Store = (*Store)(nil)
 
-
 // Open opens the database at dsn, "postgres://user@host/db" or "sqlite:file.db", checks that it is suitable, and makes
 // or checks its tables as cfg says. The caller closes the store.
 func Open(ctx context.Context, dsn string, cfg ...Config) (*Store, error) {
@@ -274,4 +273,3 @@ func redact(dsn string) string {
 	rest, _, _ = strings.Cut(rest, "?")
 	return scheme + "://" + rest
 }
-

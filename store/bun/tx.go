@@ -106,10 +106,11 @@ func RunInTx(ctx context.Context, s *Store, f func(ctx context.Context, tx bun.T
 	if outer, ok := ctx.Value(runKey{}).(*run); ok && outer.store == s {
 		return outer.nest(ctx, f)
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, end, err := s.begin(ctx)
 	if err != nil {
 		return s.failed("begin", err)
 	}
+	defer end()
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	r := &run{store: s, tx: tx, txn: &txn{sql: tx.Tx, ours: true, same: s}}
 	if err := f(r.into(ctx), tx); err != nil {
@@ -118,10 +119,24 @@ func RunInTx(ctx context.Context, s *Store, f func(ctx context.Context, tx bun.T
 	if err := committed(tx.Commit(), s.d.definite); err != nil {
 		return s.failed("run in transaction", err)
 	}
+	end()
 	for _, f := range r.txn.after {
 		f()
 	}
 	return nil
+}
+
+// beginner is a dialect that has a way of its own to begin the transactions of RunInTx. end may be called more than once.
+type beginner interface {
+	begin(ctx context.Context, db *bun.DB) (tx bun.Tx, end func(), err error)
+}
+
+func (s *Store) begin(ctx context.Context) (tx bun.Tx, end func(), err error) {
+	if b, ok := s.d.(beginner); ok {
+		return b.begin(ctx, s.db)
+	}
+	tx, err = s.db.BeginTx(ctx, nil)
+	return tx, func() {}, err
 }
 
 type runKey struct{}

@@ -1,0 +1,309 @@
+package bunstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// insert implements dialect. A batch in which no job has a unique key or may have been sent before is one statement.
+func (p *postgres) insert(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	plain := true
+	for i := range batch {
+		plain = plain && !batch[i].Resend && batch[i].UniqueKey == nil
+	}
+	var results []jobrt.Inserted
+	var err error
+	switch {
+	case plain && q == nil:
+		results, err = p.insertPlain(ctx, p.own(), batch)
+		err = p.alone(err)
+	case q == nil:
+		err = p.inTx(ctx, p.db, func(q querier) error {
+			results, err = p.insertGuarded(ctx, q, batch)
+			return err
+		})
+	default:
+		err = within(ctx, q, func() error {
+			if plain {
+				results, err = p.insertPlain(ctx, q, batch)
+			} else {
+				results, err = p.insertGuarded(ctx, q, batch)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, p.idTaken(ctx, err, batch)
+	}
+	return results, nil
+}
+
+// insertSQL stores jobs: those whose time has come are ready, the others are scheduled.
+//
+// In: one array for each column of x. Out: nothing. An id that is live already fails the statement.
+const insertSQL = `
+INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
+	timeout_us, keep_result, unique_key, tags, origin)
+SELECT x.id, x.service, x.kind, x.queue, CASE WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
+	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin
+FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
+		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
+		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[])
+	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
+		unique_key, tags, origin)
+CROSS JOIN LATERAL (
+	SELECT coalesce(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond') AS at
+) due`
+
+// insertNewSQL is insertSQL that leaves out ids that are live already. Out: the ids that it stored.
+const insertNewSQL = insertSQL + `
+ON CONFLICT (id) DO NOTHING
+RETURNING id`
+
+func insertArgs(batch []jobrt.NewJob) []any {
+	n := len(batch)
+	id, service, kind, queue := newColumn(n, 32), newColumn(n, 16), newColumn(n, 32), newColumn(n, 16)
+	priority, runAt, delay := newColumn(n, 1), newColumn(n, 4), newColumn(n, 1)
+	args, schema, retries, timeout := newColumn(n, 128), newColumn(n, 18), newColumn(n, 2), newColumn(n, 8)
+	keep, key, tags, origin := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4), newColumn(n, 64)
+	for i := range batch {
+		j := &batch[i]
+		id.id(j.ID)
+		service.text(j.Service)
+		kind.text(j.Kind)
+		queue.text(j.Queue)
+		priority.int(int64(j.Priority))
+		runAt.time(j.RunAt)
+		delay.int(max(0, micros(j.Delay)))
+		args.json(j.Args)
+		schema.text(j.ArgsSchema)
+		retries.int(int64(j.MaxRetries))
+		timeout.int(micros(j.Timeout))
+		keep.bool(j.KeepResult)
+		key.hex(j.UniqueKey)
+		tags.json(encodeTags(j.Tags))
+		origin.json(encodeOrigin(j.Origin))
+	}
+	values := make([]any, 0, 15)
+	for _, c := range []*column{
+		id, service, kind, queue, priority, runAt, delay, args, schema, retries, timeout, keep, key, tags, origin,
+	} {
+		values = append(values, c.value())
+	}
+	return values
+}
+
+// insertPlain stores jobs that are new and have no unique keys.
+func (p *postgres) insertPlain(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	if _, err := q.exec(ctx, p.n.sql(insertSQL), insertArgs(batch)...); err != nil {
+		return nil, err
+	}
+	results := make([]jobrt.Inserted, len(batch))
+	for i := range batch {
+		results[i].ID = batch[i].ID
+	}
+	return results, nil
+}
+
+// insertGuarded stores jobs that may have been sent before or have unique keys. Each statement needs a snapshot of its
+// own: what it decides on may have been committed since the one before.
+func (p *postgres) insertGuarded(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	results := make([]jobrt.Inserted, len(batch))
+	for i := range batch {
+		results[i].ID = batch[i].ID
+	}
+	known, err := p.known(ctx, q, resends(batch))
+	if err != nil {
+		return nil, err
+	}
+	var keys []keyClaim
+	for i := range batch {
+		if n := &batch[i]; n.UniqueKey != nil && !known[n.ID] {
+			keys = append(keys, keyClaim{key: n.UniqueKey, id: n.ID, keep: n.UniqueFor})
+		}
+	}
+	holders, err := p.takeKeys(ctx, q, keys, respectWindow)
+	if err != nil {
+		return nil, err
+	}
+	var todo []jobrt.NewJob
+	for i := range batch {
+		n := &batch[i]
+		if known[n.ID] {
+			continue
+		}
+		if holder, held := holders[string(n.UniqueKey)]; held && n.UniqueKey != nil {
+			results[i] = jobrt.Inserted{ID: holder, Existed: true}
+			continue
+		}
+		todo = append(todo, *n)
+	}
+	if len(todo) == 0 {
+		return results, nil
+	}
+	return results, p.insertNew(ctx, q, todo)
+}
+
+// insertNew stores jobs of which those with Resend may be stored, or may even have ended, since it was asked last.
+func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJob) error {
+	stored := make(map[jobrt.ID]bool, len(batch))
+	err := collect(ctx, q, func(r rows) error {
+		var id jobrt.ID
+		err := r.Scan(&id)
+		stored[id] = true
+		return err
+	}, p.n.sql(insertNewSQL), insertArgs(batch)...)
+	if err != nil {
+		return err
+	}
+	var live, again []jobrt.NewJob
+	for i := range batch {
+		switch n := batch[i]; {
+		case !stored[n.ID] && !n.Resend:
+			return &jobrt.IDTakenError{ID: n.ID}
+		case !stored[n.ID]:
+			live = append(live, n)
+		case n.Resend:
+			again = append(again, n)
+		}
+	}
+	if _, err := p.known(ctx, q, live); err != nil {
+		return err
+	}
+	return p.undoEnded(ctx, q, again)
+}
+
+// undoEndedSQL removes live jobs that have ended already: a Finish moved the earlier row after the look at history and
+// before the insert, which had waited for it. The rows are this transaction's own, so nobody has claimed them.
+//
+// In: ids. Out: the ids that it removed.
+const undoEndedSQL = `
+DELETE FROM {jobs} j USING unnest($1::text::uuid[]) x(id)
+WHERE j.id = x.id AND j.lease_seq = 0 AND (
+	EXISTS (SELECT FROM {history} h WHERE h.id = x.id) OR EXISTS (SELECT FROM {dead} d WHERE d.id = x.id))
+RETURNING j.id`
+
+// undoEnded takes back what was inserted although the same job has ended.
+func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJob) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	ended := make(map[jobrt.ID]bool)
+	err := collect(ctx, q, func(r rows) error {
+		var id jobrt.ID
+		err := r.Scan(&id)
+		ended[id] = true
+		return err
+	}, p.n.sql(undoEndedSQL), idArray(newIDs(batch)))
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	var known []jobrt.NewJob
+	for i := range batch {
+		if !ended[batch[i].ID] {
+			continue
+		}
+		known = append(known, batch[i])
+		if key := batch[i].UniqueKey; key != nil {
+			if err := p.dropKey(ctx, q, key, batch[i].ID); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = p.known(ctx, q, known)
+	return err
+}
+
+// knownSQL finds jobs that were stored before, live or ended.
+//
+// In: ids, kinds, args. Out: id, the kind that is stored, and whether kind and args are the same.
+const knownSQL = `
+SELECT x.id, t.kind, t.kind = x.kind AND t.args::text = x.args
+FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[]) x(id, kind, args)
+CROSS JOIN LATERAL (
+	SELECT kind, args FROM {jobs} WHERE id = x.id
+	UNION ALL SELECT kind, args FROM {history} WHERE id = x.id
+	UNION ALL SELECT kind, args FROM {dead} WHERE id = x.id
+) t`
+
+// known returns which of the jobs were stored before. It fails with an IDTakenError when one is another job.
+func (p *postgres) known(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]bool, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	kinds, args := newColumn(len(batch), 32), newColumn(len(batch), 128)
+	for i := range batch {
+		kinds.text(batch[i].Kind)
+		args.json(batch[i].Args)
+	}
+	known := make(map[jobrt.ID]bool)
+	var taken error
+	err := collect(ctx, q, func(r rows) error {
+		var id jobrt.ID
+		var kind string
+		var same bool
+		if err := r.Scan(&id, &kind, &same); err != nil {
+			return err
+		}
+		known[id] = true
+		if !same {
+			taken = &jobrt.IDTakenError{ID: id, Kind: kind}
+		}
+		return nil
+	}, p.n.sql(knownSQL), idArray(newIDs(batch)), kinds.value(), args.value())
+	if err == nil {
+		err = taken
+	}
+	return known, err
+}
+
+func resends(batch []jobrt.NewJob) []jobrt.NewJob {
+	var again []jobrt.NewJob
+	for i := range batch {
+		if batch[i].Resend {
+			again = append(again, batch[i])
+		}
+	}
+	return again
+}
+
+func newIDs(batch []jobrt.NewJob) []jobrt.ID {
+	ids := make([]jobrt.ID, len(batch))
+	for i := range batch {
+		ids[i] = batch[i].ID
+	}
+	return ids
+}
+
+var uuidText = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// idTaken turns a violated primary key into the error that names the job.
+func (p *postgres) idTaken(ctx context.Context, err error, batch []jobrt.NewJob) error {
+	var taken *jobrt.IDTakenError
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &taken) && taken.Kind == "":
+	case errors.As(err, &pg) && pg.Code == "23505" && pg.TableName == p.n.prefix+"jobs":
+		id, parseErr := jobrt.ParseID(uuidText.FindString(pg.Detail))
+		if parseErr != nil {
+			if len(batch) != 1 {
+				return fmt.Errorf("an id of the batch is taken: %w", err)
+			}
+			id = batch[0].ID
+		}
+		taken = &jobrt.IDTakenError{ID: id}
+	default:
+		return err
+	}
+	if info, lookErr := p.job(ctx, taken.ID); lookErr == nil {
+		taken.Kind = info.Kind
+	}
+	return taken
+}

@@ -1,0 +1,89 @@
+package bunstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jobgen/jobgen/internal/pgtest"
+	jobrt "github.com/jobgen/jobgen/runtime"
+	"github.com/jobgen/jobgen/runtime/storetest"
+)
+
+// migrated returns the address of a database of this test's own that has the tables.
+func migrated(tb testing.TB) string {
+	tb.Helper()
+	return pgtest.Start(tb).NewDatabaseFrom(tb, "bunstore", func(ctx context.Context, dsn string) error {
+		s, err := Open(ctx, dsn)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
+}
+
+// openAt opens a store and closes it when the test ends.
+func openAt(tb testing.TB, dsn string, cfg ...Config) *Store {
+	tb.Helper()
+	s, err := Open(tb.Context(), dsn, cfg...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// advancePostgres sets every stored instant back.
+func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
+	tb.Helper()
+	s := store.(*Store)
+	shift := fmt.Sprintf("interval '%d microseconds'", d.Microseconds())
+	for _, text := range []string{
+		`UPDATE {jobs} SET run_at = run_at - %[1]s, created_at = created_at - %[1]s`,
+		`UPDATE {history} SET run_at = run_at - %[1]s, created_at = created_at - %[1]s, finished_at = finished_at - %[1]s`,
+		`UPDATE {dead} SET run_at = run_at - %[1]s, created_at = created_at - %[1]s, finished_at = finished_at - %[1]s`,
+		`UPDATE {attempts} SET ended_at = ended_at - %[1]s`,
+		`UPDATE {workers} SET lease_until = lease_until - %[1]s, renewed_at = renewed_at - %[1]s`,
+		`UPDATE {uniques} SET until = until - %[1]s`,
+		`UPDATE {duties} SET next_at = next_at - %[1]s`,
+	} {
+		if _, err := s.d.own().exec(tb.Context(), s.names.sql(fmt.Sprintf(text, shift))); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// beginCaller begins a transaction as a caller of Insert and Finish has it.
+func beginCaller(tb testing.TB, store jobrt.Store) (jobrt.Tx, func() error, func() error) {
+	tb.Helper()
+	tx, err := store.(*Store).DB().BeginTx(context.WithoutCancel(tb.Context()), nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fromBun(tx), tx.Commit, tx.Rollback
+}
+
+func TestPostgresPassesTheStoreContract(t *testing.T) {
+	var addresses sync.Map
+	storetest.Run(t, storetest.Harness{
+		Open: func(tb testing.TB) jobrt.Store {
+			dsn := migrated(tb)
+			s := openAt(tb, dsn)
+			addresses.Store(s, dsn)
+			return s
+		},
+		Advance: advancePostgres,
+		BeginTx: beginCaller,
+		Reopen: func(tb testing.TB, s jobrt.Store) jobrt.Store {
+			dsn, _ := addresses.Load(s)
+			return openAt(tb, dsn.(string))
+		},
+		Parallel: true,
+	})
+}
