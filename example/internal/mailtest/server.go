@@ -73,7 +73,11 @@ func (s *Server) serve(conn net.Conn) {
 			command = "."
 		}
 		answer := s.answer(command)
-		if answer == "" {
+		switch {
+		case answer != "":
+		case command == "QUIT":
+			answer = "221 bye"
+		default:
 			answer = "250 ok"
 		}
 		if command == "." && (answer == HangUp || answer[0] == '2') {

@@ -62,11 +62,15 @@ func (s *SMTP) Send(ctx context.Context, m *Mail) error {
 	return fmt.Errorf("smtp: %s", text)
 }
 
-// describe is the error's text without the address, which servers like to repeat.
+// describe is the error's text in one line and without the address, which servers like to repeat.
 func (s *SMTP) describe(err error, m *Mail) string {
-	text := err.Error()
+	var answer *mail.SendError
+	if errors.As(err, &answer) {
+		err = answer
+	}
+	text, _, _ := strings.Cut(err.Error(), ", affected ") // what follows are the recipient and the Message-ID
 	for _, to := range m.Message.GetTo() {
 		text = strings.ReplaceAll(text, to.Address, "the recipient")
 	}
-	return text
+	return strings.Join(strings.Fields(text), " ")
 }

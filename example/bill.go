@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jobgen/jobgen/example/gen"
+	"github.com/jobgen/jobgen/example/gen/worker"
+	"github.com/jobgen/jobgen/example/jobs/billing"
+	jobrt "github.com/jobgen/jobgen/runtime"
+	bunstore "github.com/jobgen/jobgen/store/bun"
+)
+
+var errInterrupted = errors.New("interrupted: invoices under way were finished, the others wait in the database; start again to go on")
+
+var seller = billing.Seller{
+	Name:    "Northwind Hosting",
+	Address: "12 Harbour Street, 20457 Hamburg",
+	Email:   "billing@northwind.example",
+}
+
+// bill is the whole program: read, enqueue, work, count. It reports whether the count adds up.
+func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (balanced bool, err error) {
+	outbox, err := billing.OpenOutbox(o.out)
+	if err != nil {
+		return false, err
+	}
+	source, err := openSource(o)
+	if err != nil {
+		return false, err
+	}
+	entries, err := source.read()
+	if err != nil {
+		return false, err
+	}
+	store, err := bunstore.Open(ctx, o.db)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	kill := &killer{point: o.kill, at: int64(o.killAt)}
+	client, pool, err := setUp(o, store, outbox, kill)
+	if err != nil {
+		return false, err
+	}
+	fmt.Fprintf(stdout, "%s: %d lines; jobs in %s, mails to %s\n", source.name, len(entries), databaseName(o.db), destination(o))
+
+	sendable, err := enqueue(ctx, entries)
+	if err != nil {
+		return false, err
+	}
+	fmt.Fprintf(stdout, "%d invoices enqueued, %d lines refused at sight\n", sendable, len(entries)-sendable)
+	if err := sayResumed(stdout, entries, outbox); err != nil {
+		return false, err
+	}
+	kill.pass(afterEnqueue, max(sendable, o.killAt))
+
+	if err := work(ctx, pool, client, sendable, screen); err != nil {
+		return false, err
+	}
+	if err := outbox.Sweep(); err != nil {
+		return false, err
+	}
+	refusals := filepath.Join(o.out, "refused.csv")
+	if err := writeRefusals(ctx, refusals, entries, client); err != nil {
+		return false, err
+	}
+	count, err := reconcile(source, outbox, refusals)
+	if err != nil {
+		return false, err
+	}
+	count.print(stdout, o.out)
+	return count.balanced(), nil
+}
+
+// setUp connects the parts: what sends, what runs the jobs, what stores them.
+func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *killer) (*jobrt.Client, *jobrt.Pool, error) {
+	var mailer billing.Mailer = outbox
+	if o.smtp != "" {
+		var err error
+		if mailer, err = billing.NewSMTP(o.smtp, outbox); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.flaky > 0 {
+		mailer = billing.Flaky{Mailer: mailer, Share: o.flaky, Seed: o.seed}
+	}
+	service := &billing.Service{Seller: seller, Renderer: billing.PDF{Seller: seller}, Mailer: mailer}
+
+	var jobStore jobrt.Store = store
+	if kill.point != "" {
+		service.Renderer = killRenderer{service.Renderer, kill}
+		service.Mailer = killMailer{service.Mailer, kill}
+		jobStore = killStore{store, kill, store}
+	}
+	client, err := jobrt.NewClient(jobStore, jobrt.ClientConfig{})
+	if err != nil {
+		return nil, nil, err
+	}
+	gen.Use(client)
+
+	registry := jobrt.NewRegistry()
+	if err := worker.Register(registry, worker.Deps{BillingService: service}); err != nil {
+		return nil, nil, err
+	}
+	pool, err := jobrt.NewPool(client, registry, jobrt.PoolConfig{
+		Queues: []jobrt.QueueConfig{{Name: queue, Workers: o.workers}},
+		// A third of the default: after a kill one doesn't want to wait long for the jobs of the dead process.
+		LeaseTTL: 5 * time.Second,
+	})
+	return client, pool, err
+}
+
+// sayResumed tells how far earlier starts have come.
+func sayResumed(stdout io.Writer, entries []entry, outbox *billing.Outbox) error {
+	contents, err := outbox.List()
+	if err != nil {
+		return err
+	}
+	mailed := make(map[mailKey]bool)
+	for _, name := range contents.Mails {
+		mailed[keyOf(name)] = true
+	}
+	before := 0
+	for _, e := range entries {
+		if e.refused == nil && mailed[e.key()] {
+			before++
+		}
+	}
+	if before > 0 {
+		fmt.Fprintf(stdout, "%d of them were mailed by an earlier start and are not mailed again\n", before)
+	}
+	return nil
+}
+
+func destination(o options) string {
+	if o.smtp != "" {
+		return fmt.Sprintf("%s, with copies in %s", o.smtp, filepath.Clean(o.out))
+	}
+	return filepath.Clean(o.out) + string(os.PathSeparator)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+const (
+	lookEvery   = 200 * time.Millisecond
+	lookTimeout = 30 * time.Second
+)
+
+// work runs the pool until no job of the queue is left to do. An interrupt stops it earlier, with errInterrupted.
+func work(ctx context.Context, pool *jobrt.Pool, client *jobrt.Client, total int, screen *screen) error {
+	left, err := look(ctx, client)
+	if err != nil {
+		return err
+	}
+	if left.all() == 0 {
+		return nil
+	}
+	if left.running > 0 {
+		slog.Info(fmt.Sprintf("%d jobs are in the hands of another process; if it is dead, they come back within 15s", left.running))
+	}
+
+	poolCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- pool.Run(poolCtx) }()
+
+	screen.begin(max(total, left.all()))
+	defer screen.end()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for left.all() > 0 {
+		select {
+		case err := <-ended:
+			if err == nil {
+				err = errInterrupted
+			}
+			return err
+		case <-ticker.C:
+		}
+		now, err := look(ctx, client)
+		if err != nil {
+			if ctx.Err() == nil {
+				slog.Warn("can't see how far the work has come", "err", err)
+			}
+			continue // the pool waits for the database too
+		}
+		left = now
+		screen.left(left.all())
+	}
+	stop()
+	return <-ended
+}
+
+// remaining counts the jobs that are not done.
+type remaining struct{ waiting, running int }
+
+func (r remaining) all() int { return r.waiting + r.running }
+
+func look(ctx context.Context, client *jobrt.Client) (remaining, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var r remaining
+	lines, err := client.Store().Backlog(ctx, 1_000_000)
+	if err != nil {
+		return r, fmt.Errorf("count jobs: %w", err)
+	}
+	for _, line := range lines {
+		switch {
+		case line.Queue != queue:
+		case line.State == jobrt.StateRunning:
+			r.running += line.Count
+		case line.State.Live():
+			r.waiting += line.Count
+		}
+	}
+	return r, nil
+}
