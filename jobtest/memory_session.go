@@ -64,6 +64,11 @@ func (s *session) Renew(ctx context.Context, worker jobrt.ID) error {
 }
 
 func (s *session) Claim(ctx context.Context, req jobrt.ClaimRequest) ([]jobrt.ClaimedJob, error) {
+	return s.claim(ctx, req, func(*row) bool { return true })
+}
+
+// claim takes the ready jobs that also want accepts.
+func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*row) bool) ([]jobrt.ClaimedJob, error) {
 	if err := asked(ctx); err != nil {
 		return nil, err
 	}
@@ -81,7 +86,7 @@ func (s *session) Claim(ctx context.Context, req jobrt.ClaimRequest) ([]jobrt.Cl
 			left += copy(waiting[left:], waiting[i:])
 			break
 		}
-		if !slices.Contains(req.Kinds, r.info.Kind) {
+		if !slices.Contains(req.Kinds, r.info.Kind) || !want(r) {
 			waiting[left] = r
 			left++
 			continue
@@ -203,8 +208,12 @@ func (s *session) Promote(ctx context.Context, limit int) (jobrt.Promoted, error
 	}
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	now := s.m.now()
-	scheduled := s.m.sortedLive(jobrt.StateScheduled)
+	return s.m.promote(s.m.now(), limit), nil
+}
+
+// promote makes up to limit scheduled jobs ready that are due.
+func (m *Memory) promote(now time.Time, limit int) jobrt.Promoted {
+	scheduled := m.sortedLive(jobrt.StateScheduled)
 	slices.SortFunc(scheduled, func(a, b *row) int { return a.info.RunAt.Compare(b.info.RunAt) })
 	result := jobrt.Promoted{Next: -1}
 	queues := make(map[string]bool)
@@ -213,12 +222,12 @@ func (s *session) Promote(ctx context.Context, limit int) (jobrt.Promoted, error
 			result.Next = max(r.info.RunAt.Sub(now), 0)
 			break
 		}
-		s.m.makeReady(r, r.info.RunAt)
+		m.makeReady(r, r.info.RunAt)
 		result.Ready++
 		queues[r.info.Queue] = true
 	}
 	result.Queues = sortedKeys(queues)
-	return result, nil
+	return result
 }
 
 func (s *session) TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error) {

@@ -62,7 +62,7 @@ var insertCases = []testCase{
 	{name: "args come back byte for byte", run: func(e *env) {
 		w := e.worker()
 		texts := []string{
-			`{}`, `null`, `"x"`, `[1,2,3]`, `{"b":1,"a":2,"b":3}`, "{ \"spaced\" :\t1 ,\n\"n\": [ ] }",
+			`{}`, `null`, `"x"`, `[1,2,3]`, `{"b":1,"a":2,"b":3}`, " { \"spaced\" :\t1 ,\n\"n\": [ ] }\n",
 			`{"n":1.00,"e":1E+400,"big":123456789012345678901234567890}`,
 			`{"name":"Grüße, 世界 🧾 \u00e9 \ud83d\ude00","quote":"\"'\\ $1 {a,b} NULL"}`,
 			`{"sep":"` + "\u2028\u2029\u007f" + `","html":"<a href='x'>&amp;</a>"}`, `{"a":"%s %d ?","b":"?::jsonb"}`,

@@ -7,6 +7,9 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
+// lockedWait is how long a call is watched that may wait for an open transaction.
+const lockedWait = 300 * time.Millisecond
+
 // openTx is an open transaction of a caller.
 type openTx struct {
 	e                    *env
@@ -362,6 +365,12 @@ var txCases = []testCase{
 				rescued, err = keeper.session.Rescue(e.ctx, 10)
 				answer <- err
 			}()
+			// A store may pass over the row or wait for it: give it the time to do the wrong thing.
+			select {
+			case err := <-answer:
+				answer <- err
+			case <-time.After(lockedWait):
+			}
 			if commit {
 				t.commit()
 			} else {

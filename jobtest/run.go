@@ -1,0 +1,238 @@
+package jobtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// Outcome is how one attempt ended.
+type Outcome struct {
+	// Verdict of the attempt: succeeded, retry, dead, …
+	Verdict jobrt.Verdict
+	// Delay until the job is due again, for retries and snoozes.
+	Delay time.Duration
+	// Error of a failed attempt and, after a panic, its stack; empty when it succeeded.
+	Error, Stack string
+	// Job is the job after the attempt. Its Result is there when the job keeps it.
+	Job jobrt.JobInfo
+}
+
+// String says it in one line.
+func (o Outcome) String() string {
+	s := fmt.Sprintf("%s %s: %s", o.Job.Kind, o.Job.ID, o.Verdict)
+	if o.Job.Reason != "" {
+		s += fmt.Sprintf(" (%s)", o.Job.Reason)
+	}
+	if o.Delay > 0 {
+		s += fmt.Sprintf(", again in %v", o.Delay)
+	}
+	if o.Error != "" {
+		s += ": " + o.Error
+	}
+	return s
+}
+
+// RunNext runs the ready job that comes first, over all queues, among the kinds of reg, and returns how its attempt
+// ended. It runs in a pool of its own, exactly as in a worker: decoding, timeout, panics, retries and all. It returns
+// once the attempt is settled. What has come due by the store's clock is ready. When nothing is, the test fails with a
+// list of what there is.
+func (e *Env) RunNext(tb testing.TB, reg *jobrt.Registry) Outcome {
+	tb.Helper()
+	outcome, ok := e.runNext(tb, reg)
+	if !ok {
+		tb.Fatalf("no job is ready for kinds %q\n%s", reg.Kinds(), e.Store.list())
+	}
+	return outcome
+}
+
+// drainMost bounds Drain, so that jobs which enqueue each other for ever fail a test.
+const drainMost = 10_000
+
+// Drain runs ready jobs, those included that they enqueue, until none is ready, and returns the outcomes in order. It
+// makes no time pass: what waits for its time or its retry stays scheduled. More than 10,000 runs fail the test.
+func (e *Env) Drain(tb testing.TB, reg *jobrt.Registry) []Outcome {
+	tb.Helper()
+	var outcomes []Outcome
+	for {
+		outcome, ok := e.runNext(tb, reg)
+		if !ok {
+			return outcomes
+		}
+		outcomes = append(outcomes, outcome)
+		if len(outcomes) > drainMost {
+			tb.Fatalf("jobs are still ready after %d runs; the last was %v", drainMost, outcome)
+		}
+	}
+}
+
+// Run enqueues one job and runs it at once, before anything else that is ready, and returns its result and how the
+// attempt ended. The result is the zero value unless the attempt succeeded.
+func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[A, R], args A, opts ...jobrt.EnqueueOption) (R, Outcome) {
+	tb.Helper()
+	var result R
+	ctx := jobrt.WithClient(tb.Context(), env.Client)
+	h, err := jobrt.Enqueue(ctx, nil, job, args, append(slices.Clone(opts), jobrt.KeepResult())...)
+	if err != nil {
+		tb.Fatalf("jobtest: %v", err)
+	}
+	if !slices.Contains(reg.Kinds(), job.Kind) {
+		tb.Fatalf("jobtest: the registry has no handler for %s; it has %q", job.Kind, reg.Kinds())
+	}
+	if _, err := env.Store.Retry(ctx, []jobrt.ID{h.ID()}); err != nil { // ready, even with a delay among opts
+		tb.Fatalf("jobtest: %v", err)
+	}
+	info, err := env.Store.Job(ctx, h.ID())
+	if err != nil || info.State != jobrt.StateReady {
+		tb.Fatalf("jobtest: %s %s cannot run: it is %s: %v", job.Kind, h.ID(), info.State, err)
+	}
+	outcome := env.run(tb, reg, info)
+	if outcome.Job.State == jobrt.StateSucceeded && len(outcome.Job.Result) > 0 {
+		if err := job.Result.Decode(outcome.Job.Result, &result); err != nil {
+			tb.Fatalf("jobtest: the result of %s does not decode: %v\n%s", job.Kind, err, outcome.Job.Result)
+		}
+	}
+	return result, outcome
+}
+
+func (e *Env) runNext(tb testing.TB, reg *jobrt.Registry) (Outcome, bool) {
+	tb.Helper()
+	info, ok := e.Store.next(reg.Kinds())
+	if !ok {
+		return Outcome{}, false
+	}
+	return e.run(tb, reg, info), true
+}
+
+// next returns the ready job that comes first among kinds, over all queues.
+func (m *Memory) next(kinds []string) (jobrt.JobInfo, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.promote(m.now(), len(m.live))
+	var first *row
+	for _, waiting := range m.ready {
+		for _, r := range waiting {
+			if slices.Contains(kinds, r.info.Kind) {
+				if first == nil || compareRows(r, first) < 0 {
+					first = r
+				}
+				break
+			}
+		}
+	}
+	if first == nil {
+		return jobrt.JobInfo{}, false
+	}
+	return first.look(), true
+}
+
+// run runs one ready job in a pool that sees only this job, and ends the pool once the attempt is settled.
+func (e *Env) run(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo) Outcome {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
+	defer cancel()
+	only := &singleJob{Memory: e.Store, id: info.ID, settled: make(chan jobrt.Finish, 1)}
+	client, err := jobrt.NewClient(only, jobrt.ClientConfig{Host: "jobtest"})
+	if err != nil {
+		tb.Fatalf("jobtest: %v", err)
+	}
+	pool, err := jobrt.NewPool(client, reg, jobrt.PoolConfig{
+		Queues: []jobrt.QueueConfig{{Name: info.Queue, Workers: 1}},
+		Logger: slog.New(slog.NewTextHandler(tb.Output(), nil)),
+	})
+	if err != nil {
+		tb.Fatalf("jobtest: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- pool.Run(ctx) }()
+	var f jobrt.Finish
+	select {
+	case f = <-only.settled:
+		cancel()
+		err = <-ended
+	case err = <-ended:
+		err = errors.Join(errors.New("the pool ended before the job"), err)
+	}
+	if err != nil {
+		tb.Fatalf("jobtest: run %s: %v", info.Kind, err)
+	}
+	after, err := e.Store.Job(context.WithoutCancel(ctx), info.ID)
+	if err != nil {
+		tb.Fatalf("jobtest: %v", err)
+	}
+	o := Outcome{Verdict: f.Verdict, Delay: f.Delay, Job: after}
+	if f.Error != nil {
+		o.Error, o.Stack = f.Error.Message, f.Error.Stack
+	}
+	return o
+}
+
+// singleJob is a store in which a pool finds one job only, once, and has no duties.
+type singleJob struct {
+	*Memory
+	id      jobrt.ID
+	settled chan jobrt.Finish // gets the Finish by which the pool settled the job
+}
+
+// Finish passes on to the store and tells of the job's end.
+func (s *singleJob) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {
+	results, err := s.Memory.Finish(ctx, tx, batch)
+	if err != nil || tx != nil { // a handler's own transaction: the pool's Finish follows
+		return results, err
+	}
+	for i, r := range results {
+		if batch[i].ID == s.id && r.Status != jobrt.FinishBusy && r.Status != jobrt.FinishRefused {
+			select {
+			case s.settled <- batch[i]:
+			default:
+			}
+		}
+	}
+	return results, nil
+}
+
+// Open starts a session that claims only the one job.
+func (s *singleJob) Open(ctx context.Context, w jobrt.WorkerInfo) (jobrt.Session, error) {
+	under, err := s.Memory.Open(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return &singleSession{session: under.(*session), id: s.id}, nil
+}
+
+type singleSession struct {
+	*session
+	id      jobrt.ID
+	claimed atomic.Bool
+}
+
+// Claim gives the job once: a job that is ready again after its attempt is for the next run.
+func (s *singleSession) Claim(ctx context.Context, req jobrt.ClaimRequest) ([]jobrt.ClaimedJob, error) {
+	if s.claimed.Load() {
+		return nil, asked(ctx)
+	}
+	jobs, err := s.claim(ctx, req, func(r *row) bool { return r.info.ID == s.id })
+	s.claimed.Store(len(jobs) > 0)
+	return jobs, err
+}
+
+func (s *singleSession) TakeDuty(context.Context, string, time.Duration) (bool, error) {
+	return false, nil
+}
+
+func (s *singleSession) Rescue(context.Context, int) (jobrt.Rescued, error) {
+	return jobrt.Rescued{}, nil
+}
+
+func (s *singleSession) Promote(context.Context, int) (jobrt.Promoted, error) {
+	return jobrt.Promoted{Next: -1}, nil
+}
+
+func (s *singleSession) Revive(context.Context, map[string]string) (int, error) { return 0, nil }
