@@ -380,7 +380,7 @@ func (s *scanner) lookup(name string, start int) *Key {
 	if k := Lookup(s.scope, name); k != nil {
 		return k
 	}
-	end := start + len(name)
+	end := min(start+len(name), s.pos) // quoted items may decode to more bytes than they have
 	where := map[Scope]string{InJob: "//job:", InDefaults: "//job:defaults", InQueue: "//jobqueue:"}[s.scope]
 	switch {
 	case s.scope == InQueue && Lookup(InJob, name) != nil:
