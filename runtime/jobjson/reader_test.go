@@ -81,3 +81,20 @@ func TestNumbersInErrorsAreCut(t *testing.T) {
 		t.Errorf("error of %d bytes", len(err.Error()))
 	}
 }
+
+func TestUnquoteReadsEveryEscape(t *testing.T) {
+	for quoted, want := range map[string]string{
+		`""`:                       "",
+		`"\"\\\/\b\f\n\r\t\u00e9"`: "\"\\/\b\f\n\r\té",
+		`"\ud83d\ude00x"`:          "😀x",
+		`"\ud83dx"`:                "\ufffdx",
+		`"\ude00\ud83d"`:           "\ufffd\ufffd",
+		`"\ud83d\u0041"`:           "\ufffdA",
+		"\"a\xff\"":                "a\ufffd",
+		`"\ud83d\ud83d\ude00"`:     "\ufffd😀",
+	} {
+		if got := string(unquote([]byte(quoted))); got != want {
+			t.Errorf("unquote(%s) = %q, want %q", quoted, got, want)
+		}
+	}
+}

@@ -53,6 +53,8 @@ func FuzzCodecWords(f *testing.F) {
 	fuzz(f, gen.WordsJob.Args, `{"größe":1,"日本":"x","a&b<c>":"z"}`)
 }
 
+func FuzzCodecSparse(f *testing.F) { fuzz(f, gen.SparseJob.Args, `{"a":{}}`, `{"c":[]}`) }
+
 func FuzzCodecPage(f *testing.F) { fuzz(f, gen.DeepJob.Result) }
 
 func FuzzCodecRoot(f *testing.F) { fuzz(f, gen.PrivateJob.Result, `{"amount":1,"currency":"\u0000"}`) }
@@ -88,6 +90,7 @@ func TestCodecsAgreeWithEncodingJSON(t *testing.T) {
 	many(t, gen.EmbeddedJob.Result)
 	many(t, gen.WordsJob.Args)
 	many(t, gen.WordsJob.Result)
+	many(t, gen.SparseJob.Args)
 	many(t, gen.DeepJob.Result)
 	many(t, gen.PrivateJob.Args)
 	many(t, gen.PrivateJob.Result)

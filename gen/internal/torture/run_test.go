@@ -41,8 +41,8 @@ func TestRegisterBindsEveryJobOnce(t *testing.T) {
 	want := []string{
 		"torture/billing.Clock.Tick", "torture/billing.Deep", "torture/billing.Embedded", "torture/billing.Fan",
 		"torture/billing.Hidden", "torture/billing.Named", "torture/billing.OmitZero", "torture/billing.Private",
-		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Words",
-		"torture/client.Job.Hidden", "torture/old.Embedded",
+		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Sparse",
+		"torture/billing.Words", "torture/client.Job.Hidden", "torture/old.Embedded",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)

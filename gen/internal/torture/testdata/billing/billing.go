@@ -89,3 +89,6 @@ func Private(context.Context, kinds.Private) (kinds.Money, error) { return kinds
 //
 //job:handler
 func Hidden(context.Context, kinds.Hidden) (err.Context, error) { return err.Context{}, nil }
+
+//job:handler
+func Sparse(context.Context, kinds.Sparse) error { return nil }

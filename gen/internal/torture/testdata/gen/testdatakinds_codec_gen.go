@@ -2208,6 +2208,121 @@ func decodeTestdatakindsScalars(r *jobjson.Reader, v *testdatakinds.Scalars) {
 	}
 }
 
+var testdatakindsSparseCodec = jobrt.Codec[testdatakinds.Sparse]{
+	Append: appendTestdatakindsSparse,
+	Decode: func(data []byte, v *testdatakinds.Sparse) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsSparse)
+	},
+	Schema: "20f175b9d8833a88",
+}
+
+type testdatakindsSparseChangedRunGoGenerate = struct {
+	A *testdatakinds.Sparser `json:"a,omitempty"`
+	B string                 `json:"b,omitempty"`
+	C []testdatakinds.Cents  `json:"c,omitzero"`
+}
+
+var _ testdatakindsSparseChangedRunGoGenerate = testdatakinds.Sparse{}
+
+func appendTestdatakindsSparse(dst []byte, v *testdatakinds.Sparse) ([]byte, error) {
+	var err error
+	start := len(dst)
+	if v.A != nil {
+		dst = append(dst, `,"a":`...)
+		if v.A == nil {
+			dst = append(dst, "null"...)
+		} else {
+			if dst, err = appendTestdatakindsSparser(dst, v.A); err != nil {
+				return dst, jobjson.At(err, ".a")
+			}
+		}
+	}
+	if v.B != "" {
+		dst = append(dst, `,"b":`...)
+		if dst, err = jobjson.AppendString(dst, v.B); err != nil {
+			return dst, jobjson.At(err, ".b")
+		}
+	}
+	if v.C != nil {
+		dst = append(dst, `,"c":`...)
+		if v.C == nil {
+			dst = append(dst, "null"...)
+		} else {
+			dst = append(dst, '[')
+			for i1 := range v.C {
+				if i1 > 0 {
+					dst = append(dst, ',')
+				}
+				dst = jobjson.AppendInt(dst, v.C[i1])
+			}
+			dst = append(dst, ']')
+		}
+	}
+	return jobjson.CloseObject(dst, start), nil
+}
+
+func decodeTestdatakindsSparse(r *jobjson.Reader, v *testdatakinds.Sparse) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "a":
+			if r.Null() {
+				v.A = nil
+			} else {
+				if v.A == nil {
+					v.A = new(testdatakinds.Sparser)
+				}
+				decodeTestdatakindsSparser(r, v.A)
+			}
+		case "b":
+			jobjson.ReadString(r, &v.B)
+		case "c":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					jobjson.ReadInt(r, jobjson.Element(&v.C, i1))
+				}
+				jobjson.Truncate(&v.C, i1)
+			} else {
+				v.C = nil
+			}
+		default:
+			r.Skip()
+		}
+	}
+}
+
+type testdatakindsSparserChangedRunGoGenerate = struct {
+	D bool `json:"d,omitzero"`
+}
+
+var _ testdatakindsSparserChangedRunGoGenerate = testdatakinds.Sparser{}
+
+func appendTestdatakindsSparser(dst []byte, v *testdatakinds.Sparser) ([]byte, error) {
+	start := len(dst)
+	if v.D {
+		dst = append(dst, `,"d":`...)
+		dst = jobjson.AppendBool(dst, v.D)
+	}
+	return jobjson.CloseObject(dst, start), nil
+}
+
+func decodeTestdatakindsSparser(r *jobjson.Reader, v *testdatakinds.Sparser) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "d":
+			jobjson.ReadBool(r, &v.D)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 var testdatakindsWordsCodec = jobrt.Codec[testdatakinds.Words]{
 	Append: appendTestdatakindsWords,
 	Decode: func(data []byte, v *testdatakinds.Words) error {

@@ -64,3 +64,15 @@ type Even int
 
 // IsZero reports whether e is odd.
 func (e *Even) IsZero() bool { return *e%2 != 0 }
+
+// Sparse may have nothing to write at all.
+type Sparse struct {
+	A *Sparser `json:"a,omitempty"`
+	B string   `json:"b,omitempty"`
+	C []Cents  `json:"c,omitzero"`
+}
+
+// Sparser is Sparse within Sparse.
+type Sparser struct {
+	D bool `json:"d,omitzero"`
+}

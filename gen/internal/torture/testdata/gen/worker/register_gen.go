@@ -96,6 +96,11 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.SendInvoiceJob, d.BillingService.SendInvoice, jobrt.PermanentErrors(billing.ErrBadAddress), jobrt.PermanentErrorType[*billing.AddressError]()); err != nil {
 		return err
 	}
+	if err := jobrt.Register(r, gen.SparseJob, func(ctx context.Context, args testdatakinds.Sparse) (jobrt.None, error) {
+		return jobrt.None{}, billing.Sparse(ctx, args)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
 		return err
 	}
@@ -146,6 +151,10 @@ var _ closeMonthChangedRunGoGenerate = (*billing.Service).CloseMonth
 type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, testdatakinds.Scalars) (testdatakinds.Line, error)
 
 var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
+
+type sparseChangedRunGoGenerate func(context.Context, testdatakinds.Sparse) error
+
+var _ sparseChangedRunGoGenerate = billing.Sparse
 
 type wordsChangedRunGoGenerate func(context.Context, testdatakinds.Words) (testdatakinds.Empty, error)
 
