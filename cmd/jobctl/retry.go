@@ -1,0 +1,200 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+	bunstore "github.com/jobgen/jobgen/store/bun"
+)
+
+// retryBatch is how many jobs one transaction retries.
+const retryBatch = 500
+
+func retryCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "retry",
+		Usage:     "run dead jobs again, with all their retries, and scheduled ones at once",
+		ArgsUsage: "[ID…]",
+		Description: "With ids: these jobs. With a filter: the newest dead jobs that match, up to --limit, or all of them with --all.\n" +
+			"A job whose unique key another live job holds stays dead.",
+		Flags: append(filterFlags(), &cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
+		Action: func(c *cli.Context) error {
+			filtered := slices.ContainsFunc([]string{"kind", "queue", "reason", "limit", "all"}, c.IsSet)
+			if !filtered {
+				ids, err := idOperands(c)
+				if err != nil {
+					return err
+				}
+				return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return newRetrier(c, s).named(ids) })
+			}
+			f, err := retryFilter(c)
+			if err != nil {
+				return err
+			}
+			return withStore(c, bunstore.Check, func(s *bunstore.Store) error {
+				return newRetrier(c, s).matching(f, c.Bool("all"))
+			})
+		},
+	}
+}
+
+// retryFilter reads which dead jobs are meant.
+func retryFilter(c *cli.Context) (jobrt.Filter, error) {
+	args, err := operands(c)
+	if err != nil {
+		return jobrt.Filter{}, err
+	}
+	if len(args) > 0 {
+		return jobrt.Filter{}, usagef("retry takes either ids or filters, but got %q beside filters", args[0])
+	}
+	if c.IsSet("limit") && c.Bool("all") {
+		return jobrt.Filter{}, usagef("retry takes --limit or --all, not both")
+	}
+	f, err := filter(c)
+	f.States = []jobrt.State{jobrt.StateDead}
+	return f, err
+}
+
+// retrier retries jobs and reports on each that it could not.
+type retrier struct {
+	c       *cli.Context
+	s       jobrt.Store
+	retried int
+	failed  int
+}
+
+func newRetrier(c *cli.Context, s jobrt.Store) *retrier { return &retrier{c: c, s: s} }
+
+// refuse reports a job that stays as it is.
+func (r *retrier) refuse(format string, args ...any) {
+	r.failed++
+	fmt.Fprintln(r.c.App.ErrWriter, "jobctl: "+oneLine(fmt.Sprintf(format, args...)))
+}
+
+// named retries jobs by id.
+func (r *retrier) named(ids []jobrt.ID) error {
+	var want []jobrt.ID
+	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			continue
+		}
+		job, err := r.s.Job(r.c.Context, id)
+		switch {
+		case errors.Is(err, jobrt.ErrNotFound):
+			r.refuse("job %s not found: the id is unknown, or its retention has passed", id)
+		case err != nil:
+			return err
+		case job.State != jobrt.StateDead && job.State != jobrt.StateScheduled:
+			r.refuse("job %s is %s: only dead and scheduled jobs can be retried", id, job.State)
+		default:
+			want = append(want, id)
+		}
+	}
+	for batch := range slices.Chunk(want, retryBatch) {
+		if err := r.retry(batch); err != nil {
+			return r.report(err)
+		}
+	}
+	return r.report(nil)
+}
+
+// matching retries the newest dead jobs that f selects, or all.
+func (r *retrier) matching(f jobrt.Filter, all bool) error {
+	left := f.Limit
+	for {
+		f.Limit = retryBatch
+		if !all {
+			f.Limit = min(left, retryBatch)
+		}
+		if f.Limit == 0 {
+			return r.report(nil)
+		}
+		jobs, err := r.s.Jobs(r.c.Context, f)
+		if err != nil {
+			return r.report(err)
+		}
+		if len(jobs) == 0 {
+			return r.report(nil)
+		}
+		var ids []jobrt.ID
+		for _, job := range jobs {
+			ids = append(ids, job.ID)
+		}
+		if err := r.retry(ids); err != nil {
+			return r.report(err)
+		}
+		left -= len(jobs)
+		f.Before = ids[len(ids)-1]
+		if len(jobs) < f.Limit {
+			return r.report(nil)
+		}
+	}
+}
+
+// retry retries one batch.
+func (r *retrier) retry(ids []jobrt.ID) error {
+	changed, err := r.s.Retry(r.c.Context, ids)
+	conflicts := uniqueConflicts(err)
+	if err != nil && len(conflicts) == 0 {
+		return err
+	}
+	r.retried += len(changed)
+	for _, id := range ids {
+		i := slices.IndexFunc(conflicts, func(e *jobrt.UniqueConflictError) bool { return e.ID == id })
+		switch {
+		case slices.Contains(changed, id):
+			if r.c.Bool("json") {
+				if err := printJSON(r.c.App.Writer, map[string]any{"id": id, "retried": true}); err != nil {
+					return err
+				}
+			}
+		case i >= 0:
+			r.refuse("%v", conflicts[i])
+		default:
+			r.refuse("job %s is no longer dead: somebody else was faster", id)
+		}
+	}
+	return nil
+}
+
+// uniqueConflicts returns all conflicts in a tree of errors.
+func uniqueConflicts(err error) []*jobrt.UniqueConflictError {
+	switch e := err.(type) {
+	case *jobrt.UniqueConflictError:
+		return []*jobrt.UniqueConflictError{e}
+	case interface{ Unwrap() error }:
+		return uniqueConflicts(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*jobrt.UniqueConflictError
+		for _, inner := range e.Unwrap() {
+			all = append(all, uniqueConflicts(inner)...)
+		}
+		return all
+	}
+	return nil
+}
+
+// report ends the command: with what was done, even when err cut it short.
+func (r *retrier) report(err error) error {
+	if !r.c.Bool("json") {
+		fmt.Fprintf(r.c.App.Writer, "retried %s\n", plural(r.retried, "job"))
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.failed > 0:
+		return errSaid
+	}
+	return nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
