@@ -1,0 +1,89 @@
+//go:build !jobgen_nosqlite
+
+package bunstore
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+	"github.com/jobgen/jobgen/runtime/storetest"
+)
+
+func TestSQLiteKeepsTheContract(t *testing.T) {
+	storetest.Run(t, sqliteHarness())
+}
+
+func sqliteHarness() storetest.Harness {
+	return storetest.Harness{
+		Open:         func(tb testing.TB) jobrt.Store { return newSQLiteStore(tb) },
+		Reopen:       func(tb testing.TB, s jobrt.Store) jobrt.Store { return reopenSQLite(tb, s.(*Store)) },
+		Advance:      func(tb testing.TB, s jobrt.Store, d time.Duration) { advanceSQLite(tb, s.(*Store), d) },
+		SingleWriter: true,
+		Parallel:     true,
+		BeginTx: func(tb testing.TB, s jobrt.Store) (jobrt.Tx, func() error, func() error) {
+			tx, err := s.(*Store).DB().BeginTx(testContext(tb), nil)
+			if err != nil {
+				tb.Fatalf("begin: %v", err)
+			}
+			return fromBun(tx), tx.Commit, tx.Rollback
+		},
+	}
+}
+
+// testContext ends after the longest that a test may take.
+func testContext(tb testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+// newSQLiteStore opens a store on a fresh file.
+func newSQLiteStore(tb testing.TB, cfg ...Config) *Store {
+	tb.Helper()
+	return openSQLiteFile(tb, filepath.Join(tb.TempDir(), "jobs.db"), cfg...)
+}
+
+func openSQLiteFile(tb testing.TB, path string, cfg ...Config) *Store {
+	tb.Helper()
+	s, err := Open(testContext(tb), "sqlite:"+path, cfg...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// reopenSQLite opens the same file with pools of its own, as another process does.
+func reopenSQLite(tb testing.TB, s *Store) *Store {
+	tb.Helper()
+	path, err := s.d.identity(testContext(tb), s.d.own())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return openSQLiteFile(tb, path)
+}
+
+// advanceSQLite sets every stored instant back.
+func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
+	tb.Helper()
+	for _, text := range []string{
+		`UPDATE {jobs} SET run_at = run_at - ?1, created_at = created_at - ?1, started_at = started_at - ?1`,
+		`UPDATE {history} SET run_at = run_at - ?1, created_at = created_at - ?1, finished_at = finished_at - ?1, started_at = started_at - ?1`,
+		`UPDATE {dead} SET run_at = run_at - ?1, created_at = created_at - ?1, finished_at = finished_at - ?1, started_at = started_at - ?1`,
+		`UPDATE {attempts} SET started_at = started_at - ?1, ended_at = ended_at - ?1`,
+		`UPDATE {workers} SET started_at = started_at - ?1, renewed_at = renewed_at - ?1, lease_until = lease_until - ?1`,
+		`UPDATE {uniques} SET until = until - ?1 WHERE until <> 0`,
+		`UPDATE {duties} SET next_at = next_at - ?1`,
+	} {
+		if _, err := s.DB().DB.ExecContext(testContext(tb), s.names.sql(text), d.Microseconds()); err != nil {
+			tb.Fatalf("advance: %v", err)
+		}
+	}
+}

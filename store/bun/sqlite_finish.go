@@ -1,0 +1,294 @@
+package bunstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// Finish is at most seven statements for a batch, whatever its size. Each names the claims that it is about, and takes
+// effect only where the job still runs under that lease_seq. A claim that was settled by an earlier send of the same
+// Finish is known by settled_seq.
+
+// sqliteFail records failed attempts.
+//
+//	?1 {id: [lease_seq, error, stack, fingerprint, worker, started_at, ran], …}   ?2 now
+const sqliteFail = `
+	INSERT INTO {attempts} (job_id, lease_seq, attempt, outcome, error, stack, fingerprint, worker, started_at, ran_us,
+		ended_at)
+	SELECT j.id, j.lease_seq, j.attempt + 1, 'failed', v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5, v ->> 6, ?2
+	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
+	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
+
+// sqliteEnd copies ended jobs into history.
+//
+//	?1 {id: [lease_seq, state, result, error, worker, started_at, ran], …}   ?2 now
+const sqliteEnd = `
+	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at,
+		ran_us, attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args,
+		result, tags, origin)
+	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 5, v ->> 6,
+		j.attempt, j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result, j.args_schema,
+		v ->> 3, j.args, v ->> 2, j.tags, j.origin
+	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
+	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
+
+// sqliteDie copies dead jobs into dead.
+//
+//	?1 {id: [lease_seq, reason, error, fingerprint, decode_schema, worker, started_at, ran, failures], …}   ?2 now
+const sqliteDie = `
+	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
+		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, worker, timeout_us, keep_result,
+		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin)
+	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 6, v ->> 7,
+		j.attempt + (v ->> 8), j.max_retries, j.crashes, j.suspect, j.lease_seq + 1, j.lease_seq, v ->> 5, j.timeout_us,
+		j.keep_result, j.args_schema, v ->> 4, j.unique_key, v ->> 2, v ->> 3, j.args, j.tags, j.origin
+	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
+	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
+
+// sqliteRemove deletes the jobs that sqliteEnd or sqliteDie has copied.
+//
+//	?1 {id: lease_seq, …}
+const sqliteRemove = `
+	DELETE FROM {jobs} WHERE seq IN (SELECT j.seq FROM json_each(?1) e
+		CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = e.value AND j.state = 'running')`
+
+// sqliteFreeKeys frees the unique keys of jobs that are no longer live, unless they are taken for a time yet.
+//
+//	?1 {id: lease_seq, …}   ?2 now
+const sqliteFreeKeys = `
+	DELETE FROM {uniques} WHERE job_id IN (SELECT key FROM json_each(?1)) AND until <= ?2
+		AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = job_id)`
+
+// sqliteBack makes jobs due again. A NULL delay hands a job back: ready, and due when it was. (The LIMIT keeps SQLite from
+// merging the inner query into the outer one, where it would walk the table.)
+//
+//	?1 {id: [lease_seq, delay, failures], …}   ?2 now
+const sqliteBack = `
+	UPDATE {jobs} SET state = CASE WHEN x.delay > 0 THEN 'scheduled' ELSE 'ready' END,
+		run_at = CASE WHEN x.delay IS NULL THEN run_at ELSE ?2 + x.delay END, attempt = attempt + x.failures,
+		settled_seq = lease_seq, lease_seq = lease_seq + 1, lease_owner = NULL, started_at = NULL
+	FROM (
+		SELECT j.seq AS at, v ->> 1 AS delay, v ->> 2 AS failures
+		FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
+		CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'
+		LIMIT -1
+	) x
+	WHERE seq = x.at`
+
+// sqliteSettled returns which claims have been settled, now or by an earlier send.
+//
+//	?1 {id: lease_seq, …}
+const sqliteSettled = `
+	SELECT e.key, e.value FROM json_each(?1) e
+	WHERE EXISTS (SELECT 1 FROM {history} WHERE id = e.key AND settled_seq = e.value)
+		OR EXISTS (SELECT 1 FROM {jobs} WHERE id = e.key AND settled_seq = e.value)
+		OR EXISTS (SELECT 1 FROM {dead} WHERE id = e.key AND settled_seq = e.value)
+		OR EXISTS (SELECT 1 FROM {attempts} WHERE job_id = e.key AND lease_seq = e.value AND outcome = 'failed')`
+
+func (d *sqliteDialect) finish(ctx context.Context, q querier, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {
+	results := make([]jobrt.FinishResult, len(batch))
+	index := make(map[jobrt.Ref]int, len(batch))
+	claims := make([]jobrt.Finish, 0, len(batch))
+	for i := range batch {
+		f := &batch[i]
+		index[f.Ref] = i
+		if err := checkTexts(f); err != nil {
+			results[i] = refused(f, err)
+			continue
+		}
+		claims = append(claims, *f)
+	}
+	if len(claims) == 0 {
+		return results, nil
+	}
+	give := func(f jobrt.Finish, err error) { results[index[f.Ref]] = refused(&f, err) }
+	settle := func(q querier, now int64, part []jobrt.Finish) error {
+		return d.finishIn(ctx, q, now, part, func(f *jobrt.Finish, status jobrt.FinishStatus) {
+			results[index[f.Ref]].Status = status
+		})
+	}
+	halve := func(q querier, now int64) error {
+		return bisect(claims, d.refusesRow, func(part []jobrt.Finish) error {
+			return within(ctx, q, func() error { return settle(q, now, part) })
+		}, give)
+	}
+	if q != nil {
+		return results, d.write(ctx, q, halve)
+	}
+	err := d.write(ctx, nil, func(q querier, now int64) error { return settle(q, now, claims) })
+	if err != nil && d.refusesRow(err) {
+		err = d.write(ctx, nil, halve)
+	}
+	return results, err
+}
+
+// checkTexts refuses what SQLite would store without complaint and nobody could read again.
+func checkTexts(f *jobrt.Finish) error {
+	if !storable(f.Result) {
+		return fmt.Errorf("result is not UTF-8 text without NUL")
+	}
+	if e := f.Error; e != nil && !(storable(e.Message) && storable(e.Stack) && storable(e.Fingerprint)) {
+		return fmt.Errorf("error is not UTF-8 text without NUL: %.100q", e.Message)
+	}
+	return nil
+}
+
+func refused(f *jobrt.Finish, err error) jobrt.FinishResult {
+	return jobrt.FinishResult{Status: jobrt.FinishRefused, Err: fmt.Errorf("bunstore: finish job %s: %w", f.ID, err)}
+}
+
+// finishIn settles a batch under the write lock and tells each claim's status.
+func (d *sqliteDialect) finishIn(
+	ctx context.Context, q querier, now int64, batch []jobrt.Finish, tell func(*jobrt.Finish, jobrt.FinishStatus),
+) error {
+	changed := 0
+	for rest := batch; len(rest) > 0; {
+		var t finishTexts
+		n := t.fill(rest)
+		moved, err := t.run(ctx, d, q, now)
+		if err != nil {
+			return err
+		}
+		changed += moved
+		rest = rest[n:]
+	}
+	if changed == len(batch) {
+		for i := range batch {
+			tell(&batch[i], jobrt.Finished)
+		}
+		return nil
+	}
+	settled := make(map[jobrt.Ref]bool, len(batch))
+	err := collect(ctx, q, func(r rows) error {
+		var ref jobrt.Ref
+		err := r.Scan(&ref.ID, &ref.LeaseSeq)
+		settled[ref] = true
+		return err
+	}, d.names.sql(sqliteSettled), refsText(batch, func(f *jobrt.Finish) jobrt.Ref { return f.Ref }))
+	for i := range batch {
+		status := jobrt.FinishStale
+		if settled[batch[i].Ref] {
+			status = jobrt.Finished
+		}
+		tell(&batch[i], status)
+	}
+	return err
+}
+
+// finishTexts are the JSON objects of one batch, each without its closing brace; empty when there is nothing for it.
+type finishTexts struct{ failed, ended, died, gone, back []byte }
+
+// fill takes the first n claims of a batch, as many as fit, at least one.
+func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
+	size := 0
+	for ; n < len(batch) && (n == 0 || size < maxBatchText); n++ {
+		f := &batch[n]
+		failure := f.Error
+		if failure == nil {
+			failure = &jobrt.AttemptError{}
+		}
+		size += len(f.Result) + len(failure.Message)*2 + len(failure.Stack) + 256
+		failures := int64(0)
+		if countsFailure(f) {
+			failures = 1
+			b := member(&t.failed, f)
+			b = appendText(append(b, ','), failure.Message)
+			b = appendText(append(b, ','), failure.Stack)
+			b = appendText(append(b, ','), failure.Fingerprint)
+			t.failed = append(appendRun(b, f), ']')
+		}
+		switch f.Verdict {
+		case jobrt.VerdictSucceeded, jobrt.VerdictCancelled:
+			b := member(&t.ended, f)
+			b = appendText(append(b, ','), string(f.Verdict))
+			b = appendOptional(append(b, ','), f.Result)
+			message := failure.Message
+			if f.Verdict == jobrt.VerdictSucceeded {
+				message = ""
+			}
+			b = appendOptional(append(b, ','), message)
+			t.ended = append(appendRun(b, f), ']')
+		case jobrt.VerdictDead:
+			b := member(&t.died, f)
+			b = appendText(append(b, ','), string(f.Reason))
+			b = appendOptional(append(b, ','), failure.Message)
+			b = appendOptional(append(b, ','), failure.Fingerprint)
+			b = appendOptional(append(b, ','), f.Schema)
+			b = appendRun(b, f)
+			t.died = append(strconv.AppendInt(append(b, ','), failures, 10), ']')
+		default:
+			b := append(member(&t.back, f), ',')
+			if f.Verdict == jobrt.VerdictHandedBack {
+				b = append(b, "null"...)
+			} else {
+				b = strconv.AppendInt(b, max(micros(f.Delay), 0), 10)
+			}
+			t.back = append(strconv.AppendInt(append(b, ','), failures, 10), ']')
+			continue
+		}
+		t.gone = appendID(comma(t.gone), f.ID)
+		t.gone = strconv.AppendInt(append(t.gone, ':'), f.LeaseSeq, 10)
+	}
+	return n
+}
+
+// comma begins an object's next member.
+func comma(b []byte) []byte {
+	if len(b) == 0 {
+		return append(b, '{')
+	}
+	return append(b, ',')
+}
+
+// member begins the array of one claim.
+func member(b *[]byte, f *jobrt.Finish) []byte {
+	*b = append(appendID(comma(*b), f.ID), ":["...)
+	return strconv.AppendInt(*b, f.LeaseSeq, 10)
+}
+
+// appendRun appends worker, started_at and ran.
+func appendRun(b []byte, f *jobrt.Finish) []byte {
+	b = append(appendOptionalID(append(b, ','), f.Worker), ',')
+	if f.StartedAt.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, f.StartedAt.UnixMicro(), 10)
+	}
+	return strconv.AppendInt(append(b, ','), micros(f.Ran), 10)
+}
+
+// run sends the texts and returns how many claims have been settled.
+func (t *finishTexts) run(ctx context.Context, d *sqliteDialect, q querier, now int64) (settled int, err error) {
+	for _, step := range []struct {
+		text   []byte
+		sql    string
+		counts bool
+		timed  bool
+	}{
+		{t.failed, sqliteFail, false, true},
+		{t.ended, sqliteEnd, true, true},
+		{t.died, sqliteDie, true, true},
+		{t.gone, sqliteRemove, false, false},
+		{t.gone, sqliteFreeKeys, false, true},
+		{t.back, sqliteBack, true, true},
+	} {
+		if len(step.text) == 0 {
+			continue
+		}
+		args := []any{string(append(step.text, '}'))}
+		if step.timed {
+			args = append(args, now)
+		}
+		n, err := q.exec(ctx, d.names.sql(step.sql), args...)
+		if err != nil {
+			return 0, err
+		}
+		if step.counts {
+			settled += int(n)
+		}
+	}
+	return settled, nil
+}

@@ -1,0 +1,201 @@
+package bunstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// sqlitePromote makes scheduled jobs ready whose time has come, the most overdue first.
+//
+//	?1 now   ?2 limit
+const sqlitePromote = `
+	UPDATE {jobs} SET state = 'ready'
+	WHERE seq IN (
+		SELECT seq FROM {jobs} INDEXED BY {index:jobs}_due WHERE state = 'scheduled' AND run_at <= ?1
+		ORDER BY run_at LIMIT ?2)
+	RETURNING queue`
+
+// sqliteNextDue is when the next scheduled job is due.
+const sqliteNextDue = `
+	SELECT run_at FROM {jobs} INDEXED BY {index:jobs}_due WHERE state = 'scheduled' ORDER BY run_at LIMIT 1`
+
+// Promote implements [jobrt.Session].
+func (s *sqliteSession) Promote(ctx context.Context, limit int) (jobrt.Promoted, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	result, err := s.promote(ctx, limit)
+	return result, s.failed("promote", err)
+}
+
+func (s *sqliteSession) promote(ctx context.Context, limit int) (result jobrt.Promoted, err error) {
+	// Mostly nothing is due, and looking needs no write lock.
+	err = s.d.writer.read(ctx, func(q querier) error {
+		at, err := now(ctx, q)
+		if err == nil {
+			result.Next, err = s.untilDue(ctx, q, at)
+		}
+		return err
+	})
+	if err != nil || result.Next != 0 || limit <= 0 {
+		return result, err
+	}
+	queues := make(map[string]bool)
+	err = s.d.write(ctx, nil, func(q querier, now int64) error {
+		err := collect(ctx, q, func(r rows) error {
+			var queue string
+			err := r.Scan(&queue)
+			queues[queue] = true
+			result.Ready++
+			return err
+		}, s.d.names.sql(sqlitePromote), now, limit)
+		if err == nil {
+			result.Next, err = s.untilDue(ctx, q, now)
+		}
+		return err
+	})
+	if err != nil {
+		return jobrt.Promoted{}, err
+	}
+	result.Queues = slices.Sorted(maps.Keys(queues))
+	return result, nil
+}
+
+// untilDue returns how long the next scheduled job waits: 0 when it is due, negative when there is none.
+func (s *sqliteSession) untilDue(ctx context.Context, q querier, now int64) (time.Duration, error) {
+	var at int64
+	some, err := first(ctx, q, []any{&at}, s.d.names.sql(sqliteNextDue))
+	if err != nil || !some {
+		return -1, err
+	}
+	return time.Duration(max(at-now, 0)) * time.Microsecond, nil
+}
+
+// sqliteTakeDuty reserves a duty that is due.
+//
+//	?1 name   ?2 now   ?3 microseconds until the next one
+const sqliteTakeDuty = `
+	INSERT INTO {duties} (name, next_at) VALUES (?1, ?2 + ?3)
+	ON CONFLICT (name) DO UPDATE SET next_at = excluded.next_at WHERE next_at <= ?2`
+
+// TakeDuty implements [jobrt.Session].
+func (s *sqliteSession) TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	due := false
+	err := s.d.writer.read(ctx, func(q querier) error {
+		at, err := now(ctx, q)
+		if err != nil {
+			return err
+		}
+		var next int64
+		known, err := first(ctx, q, []any{&next}, s.d.names.sql(`SELECT next_at FROM {duties} WHERE name = ?1`), name)
+		due = !known || next <= at
+		return err
+	})
+	if err != nil || !due {
+		return false, s.failed("take duty "+name, err)
+	}
+	var n int64
+	err = s.d.write(ctx, nil, func(q querier, now int64) error {
+		n, err = q.exec(ctx, s.d.names.sql(sqliteTakeDuty), name, now, micros(every))
+		return err
+	})
+	return err == nil && n > 0, s.failed("take duty "+name, err)
+}
+
+// sqliteForget removes ended jobs from the front of history, which is in the order of their ends.
+//
+//	?1 the first instant that is kept   ?2 limit
+const sqliteForget = `
+	DELETE FROM {history}
+	WHERE seq IN (SELECT seq FROM {history} ORDER BY seq LIMIT ?2) AND finished_at < ?1 RETURNING id`
+
+// sqliteExpireKeys deletes unique keys whose time is over and whose job has ended.
+//
+//	?1 now   ?2 limit
+const sqliteExpireKeys = `
+	DELETE FROM {uniques} WHERE key IN (
+		SELECT key FROM {uniques} u WHERE until > 0 AND until <= ?1
+			AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = u.job_id) LIMIT ?2)`
+
+const (
+	// sqliteForgetBatch bounds one transaction of Maintain, some milliseconds, so that no claim waits long.
+	sqliteForgetBatch = 500
+	// walPages is the length of the write-ahead log from which on Maintain tries to cut it: 64 MiB in pages of 4 KiB.
+	walPages = 16384
+)
+
+// Maintain implements [jobrt.Session].
+func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	for _, f := range []func() (int64, error){
+		func() (int64, error) { return s.forget(ctx, keep) },
+		func() (n int64, err error) {
+			err = s.d.write(ctx, nil, func(q querier, now int64) error {
+				n, err = q.exec(ctx, s.d.names.sql(sqliteExpireKeys), now, sqliteForgetBatch)
+				return err
+			})
+			return n, err
+		},
+		func() (int64, error) {
+			return 0, s.d.write(ctx, nil, func(q querier, now int64) error {
+				_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {workers} WHERE lease_until <= ?1`), now)
+				return err
+			})
+		},
+	} {
+		for {
+			n, err := f()
+			if err != nil {
+				return s.failed("maintain", err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+	}
+	return s.failed("maintain", s.cutLog(ctx))
+}
+
+// forget removes one batch of ended jobs with their attempts.
+func (s *sqliteSession) forget(ctx context.Context, keep time.Duration) (int64, error) {
+	var ids []jobrt.ID
+	err := s.d.write(ctx, nil, func(q querier, now int64) error {
+		err := collect(ctx, q, func(r rows) error {
+			var id jobrt.ID
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		}, s.d.names.sql(sqliteForget), now-micros(keep), sqliteForgetBatch)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		_, err = q.exec(ctx, s.d.names.sql(`DELETE FROM {attempts} WHERE job_id IN (SELECT value FROM json_each(?1))`), idsText(ids))
+		return err
+	})
+	return int64(len(ids)), err
+}
+
+// cutLog shortens a write-ahead log that has grown. SQLite checkpoints by itself, but begins the log anew only in a
+// moment without readers, which may never come by itself.
+func (s *sqliteSession) cutLog(ctx context.Context) error {
+	return s.d.writer.read(ctx, func(q querier) error {
+		var busy, pages, done int64
+		if _, err := first(ctx, q, []any{&busy, &pages, &done}, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
+			return err
+		}
+		if pages <= walPages || done < pages {
+			return nil
+		}
+		_, err := first(ctx, q, []any{&busy, &pages, &done}, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		if isBusy(err) {
+			return nil // next time
+		}
+		return err
+	})
+}
