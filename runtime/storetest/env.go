@@ -19,8 +19,10 @@ const (
 	kindB   = "billing/receipt.Archive"
 	queue   = "billing"
 	schema  = "0123456789abcdef"
-	ttl     = time.Minute
 )
+
+// ttl is the lease of the workers: longer than a case may take, so that no lease runs out on a slow machine.
+const ttl = 10 * time.Minute
 
 // caseTimeout bounds one case, so that a store that hangs fails instead of blocking the run.
 const caseTimeout = 2 * time.Minute

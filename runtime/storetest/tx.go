@@ -163,6 +163,13 @@ var txCases = []testCase{
 				answer <- err
 			}()
 			want := jobrt.Inserted{ID: first, Existed: true}
+			if round < 4 {
+				select {
+				case err := <-answer:
+					answer <- err
+				case <-time.After(lockedWait):
+				}
+			}
 			if round%2 == 0 {
 				t.commit()
 			} else {
