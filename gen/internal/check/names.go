@@ -86,49 +86,50 @@ func (c *checker) dependencies(jobs []*model.Job) []*model.Dep {
 	return deps
 }
 
-// stems gives each package a base for file names: its name, with parent
-// directories in front as far as it takes to tell packages apart.
+// stems gives each package a base for file names: its name, with as many
+// parent directories in front as it takes to tell it from others.
 func stems(pkgs []*model.Package) {
-	for depth := 1; ; depth++ {
-		counts := map[string]int{}
+	depth := map[*model.Package]int{}
+	for range maxStemDepth {
+		clashes := map[string]int{}
 		for _, p := range pkgs {
-			if depth == 1 || sharesName(pkgs, p) {
-				p.Stem = stem(p, depth)
-			}
-			counts[p.Stem]++
+			p.Stem = stem(p, depth[p])
+			clashes[p.Stem]++
 		}
-		if len(counts) == len(pkgs) {
+		if len(clashes) == len(pkgs) {
 			return
 		}
-		if depth > 30 { // paths that differ in what a file name can't hold
-			for i, p := range pkgs {
-				p.Stem += "_" + strconv.Itoa(i)
+		for _, p := range pkgs {
+			if clashes[p.Stem] > 1 {
+				depth[p]++
 			}
-			return
 		}
+	}
+	// Some paths differ only in what a file name doesn't hold.
+	seen := map[string]bool{}
+	for _, p := range pkgs {
+		base := stem(p, 1)
+		p.Stem = base
+		for n := 2; seen[p.Stem]; n++ {
+			p.Stem = base + strconv.Itoa(n)
+		}
+		seen[p.Stem] = true
 	}
 }
 
-func sharesName(pkgs []*model.Package, p *model.Package) bool {
-	for _, q := range pkgs {
-		if q != p && q.Name == p.Name {
-			return true
-		}
-	}
-	return false
-}
+// maxStemDepth is how many parent directories a file name gets at most.
+const maxStemDepth = 5
 
-// stem joins a package's name with depth-1 of its parent directories.
-func stem(p *model.Package, depth int) string {
+// stem joins a package's name with its last n parent directories.
+func stem(p *model.Package, n int) string {
 	parts := []string{p.Name}
 	dir := p.Path
 	if path.Base(dir) == p.Name {
 		dir = path.Dir(dir)
 	}
-	for range depth - 1 {
+	for range n {
 		if dir == "." || dir == "/" {
-			parts = append(parts, "x")
-			continue
+			break
 		}
 		parts = append(parts, strings.ToLower(notInName.ReplaceAllString(path.Base(dir), "")))
 		dir = path.Dir(dir)
