@@ -30,6 +30,9 @@ func metadata(ctx context.Context, root string, dirs []string) ([]*packages.Pack
 		Dir:     root,
 		Mode:    packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedDeps | packages.NeedModule,
 	}, patterns...)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("list packages: %w", context.Cause(ctx)) // the driver's own error hides it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list packages: %w", err)
 	}

@@ -10,7 +10,9 @@ import (
 
 func leaf(k model.Kind) *model.Type { return &model.Type{Kind: k} }
 
-func field(json string, t *model.Type) *model.Field { return &model.Field{Name: json, JSON: json, Type: t} }
+func field(json string, t *model.Type) *model.Field {
+	return &model.Field{Name: json, JSON: json, Type: t}
+}
 
 func object(fs ...*model.Field) *model.Type { return &model.Type{Kind: model.Struct, Fields: fs} }
 
