@@ -17,6 +17,8 @@ type sqliteDialect struct {
 	writer *sqliteWriter
 	// timeout ends a call of a session whose context has no deadline of its own.
 	timeout time.Duration
+	// cutAt is the length of the write-ahead log, in pages, from which on Maintain tries to cut it.
+	cutAt int64
 }
 
 var (
@@ -27,7 +29,7 @@ var (
 // useSQLite makes a store of db.
 func useSQLite(s *Store, db *bun.DB) {
 	s.db = db
-	s.d = &sqliteDialect{db: db.DB, names: s.names, writer: newSQLiteWriter(db.DB), timeout: s.cfg.Timeout}
+	s.d = &sqliteDialect{db: db.DB, names: s.names, writer: newSQLiteWriter(db.DB), timeout: s.cfg.Timeout, cutAt: walPages}
 }
 
 func newSQLite(_ context.Context, s *Store) error {

@@ -205,11 +205,7 @@ func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
 			b := member(&t.ended, f)
 			b = appendText(append(b, ','), string(f.Verdict))
 			b = appendOptional(append(b, ','), f.Result)
-			message := failure.Message
-			if f.Verdict == jobrt.VerdictSucceeded {
-				message = ""
-			}
-			b = appendOptional(append(b, ','), message)
+			b = appendOptional(append(b, ','), failure.Message)
 			t.ended = append(appendRun(b, f), ']')
 		case jobrt.VerdictDead:
 			b := member(&t.died, f)

@@ -189,7 +189,7 @@ func (s *sqliteSession) cutLog(ctx context.Context) error {
 		if _, err := first(ctx, q, []any{&busy, &pages, &done}, `PRAGMA wal_checkpoint(PASSIVE)`); err != nil {
 			return err
 		}
-		if pages <= walPages || done < pages {
+		if pages <= s.d.cutAt || done < pages {
 			return nil
 		}
 		_, err := first(ctx, q, []any{&busy, &pages, &done}, `PRAGMA wal_checkpoint(TRUNCATE)`)
