@@ -84,6 +84,12 @@ func (s *fakeStore) stored() []NewJob {
 	return slices.Clone(s.accepted)
 }
 
+func (s *fakeStore) told() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.notified)
+}
+
 // sizes returns the number of jobs of each batch sent.
 func (s *fakeStore) sizes() []int {
 	var sizes []int
