@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/dave/jennifer/jen"
 )
@@ -85,10 +86,11 @@ func (r *renderer) isStd(importPath string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// comment emits lines as a // comment. A line that begins with a tab stays a code block.
+// comment emits lines as a // comment. A line that begins with a tab stays a code block, and text that holds line breaks
+// becomes several lines.
 func comment(g *jen.Group, lines ...string) {
-	for _, line := range lines {
-		line = strings.TrimRight(strings.ReplaceAll(line, "\r", ""), " \t")
+	for line := range strings.SplitSeq(strings.Join(lines, "\n"), "\n") {
+		line = strings.TrimRight(strings.Map(printable, line), " \t")
 		switch {
 		case line == "":
 			g.Comment("//")
@@ -98,6 +100,14 @@ func comment(g *jen.Group, lines ...string) {
 			g.Comment("// " + line)
 		}
 	}
+}
+
+// printable drops what may not stand in Go source.
+func printable(c rune) rune {
+	if c != '\t' && unicode.IsControl(c) || c == '\ufeff' || c == unicode.ReplacementChar {
+		return -1
+	}
+	return c
 }
 
 // quote returns s as a Go string literal, raw when that is easier to read.

@@ -1,9 +1,13 @@
 package templates
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/dave/jennifer/jen"
 
@@ -37,35 +41,43 @@ func Render(m *model.Module) (map[string][]byte, error) {
 	r.nameImports(exported)
 	r.collectCodecs()
 
-	files := make(map[string][]byte)
-	add := func(name string, f *jen.File) error {
-		src, err := r.source(f)
-		if err != nil {
-			return fmt.Errorf("render %s: %w", name, err)
-		}
-		files[name] = src
-		return nil
-	}
-	if err := add("client_gen.go", r.clientFile()); err != nil {
-		return nil, err
-	}
+	files := map[string]*jen.File{"client_gen.go": r.clientFile()}
 	stems := make(map[string]bool)
 	for _, p := range m.Packages {
-		name := unusedStem(stems, p.Stem, "jobs") + "_gen.go"
-		if err := add(name, r.stubsFile(p)); err != nil {
-			return nil, err
-		}
+		files[unusedStem(stems, p.Stem, "jobs")+"_gen.go"] = r.stubsFile(p)
 	}
 	for _, group := range r.codecGroups() {
-		name := unusedStem(stems, group.stem, "types") + "_gen.go"
-		if err := add(name, r.codecFile(group)); err != nil {
-			return nil, err
-		}
+		files[unusedStem(stems, group.stem, "types")+"_gen.go"] = r.codecFile(group)
 	}
-	if err := add(m.WorkerDir+"/register_gen.go", r.registerFile()); err != nil {
+	files[m.WorkerDir+"/register_gen.go"] = r.registerFile()
+	return r.sources(files)
+}
+
+// sources prints and formats files, several at a time: that is most of the work.
+func (r *renderer) sources(files map[string]*jen.File) (map[string][]byte, error) {
+	names := slices.Sorted(maps.Keys(files))
+	sources := make([][]byte, len(names))
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, name := range names {
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			if sources[i], errs[i] = r.source(files[name]); errs[i] != nil {
+				errs[i] = fmt.Errorf("render %s: %w", name, errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return files, nil
+	out := make(map[string][]byte, len(names))
+	for i, name := range names {
+		out[name] = sources[i]
+	}
+	return out, nil
 }
 
 // sorted returns m with its lists in their documented order, so that the output depends on nothing else.

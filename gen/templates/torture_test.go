@@ -2,6 +2,7 @@ package templates_test
 
 import (
 	"flag"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -246,5 +247,69 @@ func TestAModuleWithoutJobsRendersAnEmptyClientAndRegistry(t *testing.T) {
 	}
 	if !strings.Contains(files["worker/register_gen.go"], "func Register(r *jobrt.Registry, d Deps) error {\n\treturn nil\n}") {
 		t.Errorf("registry:\n%s", files["worker/register_gen.go"])
+	}
+}
+
+func TestTextFromAnnotationsCannotBreakOut(t *testing.T) {
+	text := "first\r\nfunc init() { panic(1) }\n*/ ` \" \\ \x00"
+	j := &model.Job{
+		Name: "s/p.F", Stub: "F", Func: model.Name{Path: "example.com/p", Pkg: "p", Name: "F"},
+		Doc: []string{text, "//go:build ignore", "\tcode"},
+		Settings: model.Settings{
+			Queue: text, Deprecated: text, Tags: []string{text}, Version: 1, Declared: []model.Setting{{Key: "owner", Value: text}},
+		},
+	}
+	files := render(t, &model.Module{
+		Path: "example.com/p", Service: "s", OutPath: "example.com/gen", OutName: "gen", WorkerDir: "worker", Jobs: []*model.Job{j},
+		Packages: []*model.Package{{Path: "example.com/p", Name: "p", Stem: "p", Jobs: []*model.Job{j}}},
+		Queues:   []*model.Queue{{Name: text}},
+		Imports:  []model.Import{{Path: "example.com/p", Name: "p"}},
+	})
+	for name, src := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == "init" {
+				t.Errorf("%s: text became code:\n%s", name, src)
+			}
+		}
+	}
+}
+
+// BenchmarkRender renders a thousand jobs of 25 packages.
+func BenchmarkRender(b *testing.B) {
+	m := &model.Module{Path: "example.com/m", Service: "m", OutPath: "example.com/m/gen", OutName: "gen", WorkerDir: "worker"}
+	basic := func(kind model.Kind) *model.Type {
+		return &model.Type{Kind: kind, ID: kind.String(), Go: model.Expr{{Text: kind.String()}}}
+	}
+	for p := range 25 {
+		pkg := &model.Package{Path: fmt.Sprintf("example.com/m/p%02d", p), Name: fmt.Sprintf("p%02d", p), Stem: fmt.Sprintf("p%02d", p)}
+		m.Imports = append(m.Imports, model.Import{Path: pkg.Path, Name: pkg.Name})
+		for i := range 40 {
+			n := model.Name{Path: pkg.Path, Pkg: pkg.Name, Name: fmt.Sprintf("Args%d", i)}
+			args := &model.Type{Kind: model.Struct, ID: n.Path + "." + n.Name, Name: &n, Go: model.Expr{{Name: n}}}
+			for _, kind := range []model.Kind{model.Int64, model.String, model.Bool, model.Float64, model.Time} {
+				f := &model.Field{Name: "F" + kind.String(), Path: []string{"F" + kind.String()}, JSON: kind.String(), Type: basic(kind)}
+				if kind == model.Time {
+					f.Type.Go = model.Expr{{Name: model.Name{Path: "time", Pkg: "time", Name: "Time"}}}
+				}
+				args.Fields = append(args.Fields, f)
+				args.Shape = append(args.Shape, model.ShapeField{Name: f.Name, Type: f.Type.Go, Tag: `json:"x"`})
+			}
+			stub := fmt.Sprintf("P%02dJob%d", p, i)
+			pkg.Jobs = append(pkg.Jobs, &model.Job{
+				Name: "m/" + stub, Stub: stub, Func: model.Name{Path: pkg.Path, Pkg: pkg.Name, Name: stub}, Args: args,
+				Settings: model.Settings{Queue: "default", Version: 1, Retry: 10, Priority: 5},
+			})
+		}
+		m.Packages = append(m.Packages, pkg)
+		m.Jobs = append(m.Jobs, pkg.Jobs...)
+	}
+	for b.Loop() {
+		if _, err := templates.Render(m); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

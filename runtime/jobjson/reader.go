@@ -68,7 +68,7 @@ type Reader struct {
 	off    int
 	err    error
 	frames []frame // the objects and arrays that off is in
-	few    [8]frame
+	few    [4]frame
 }
 
 // frame is an object or an array that is being read.
