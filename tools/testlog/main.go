@@ -28,8 +28,9 @@ func main() { os.Exit(do(os.Stdin, os.Stdout, os.Getenv("CI") == "true")) }
 type event struct{ Action, Package, Test, Output string }
 
 type counts struct {
-	passed, failed, skipped  int // tests
-	packages, failedPackages int // of those that have tests
+	passed, failed, skipped int // tests
+	packages                int // of those that have tests
+	failedPackages          []string
 }
 
 func do(in io.Reader, out io.Writer, noSkips bool) int {
@@ -37,7 +38,10 @@ func do(in io.Reader, out io.Writer, noSkips bool) int {
 	defer w.Flush()
 	sum, err := summarise(in, w)
 	fmt.Fprintf(w, "%d tests passed, %d failed, %d skipped; %d packages, %d failed\n",
-		sum.passed, sum.failed, sum.skipped, sum.packages, sum.failedPackages)
+		sum.passed, sum.failed, sum.skipped, sum.packages, len(sum.failedPackages))
+	for _, pkg := range sum.failedPackages {
+		fmt.Fprintln(w, "failed:", pkg)
+	}
 	switch {
 	case err != nil:
 		fmt.Fprintln(w, err)
@@ -45,7 +49,7 @@ func do(in io.Reader, out io.Writer, noSkips bool) int {
 		fmt.Fprintln(w, "no package was tested")
 	case noSkips && sum.skipped > 0:
 		fmt.Fprintln(w, "tests were skipped although CI=true")
-	case sum.failedPackages == 0:
+	case len(sum.failedPackages) == 0:
 		return 0
 	}
 	return 1
@@ -87,7 +91,9 @@ func take(line string, kept map[string][]string, sum *counts, w io.Writer) {
 			fmt.Fprint(w, e.Output)
 			return
 		}
-		kept[key] = append(kept[key], e.Output)
+		if !strings.HasPrefix(e.Output, "=== ") {
+			kept[key] = append(kept[key], e.Output)
+		}
 	case "pass", "fail", "skip":
 		if e.Test == "" {
 			endPackage(e, kept, sum, w)
@@ -121,7 +127,7 @@ func endPackage(e event, kept map[string][]string, sum *counts, w io.Writer) {
 	if e.Action == "pass" {
 		return
 	}
-	sum.failedPackages++
+	sum.failedPackages = append(sum.failedPackages, e.Package)
 	for _, key := range slices.Sorted(maps.Keys(kept)) {
 		if strings.HasPrefix(key, e.Package+" ") {
 			fmt.Fprint(w, strings.Join(kept[key], ""))
@@ -145,7 +151,7 @@ func reason(output []string) string {
 	var said []string
 	for _, text := range output {
 		text = strings.TrimSpace(text)
-		if text != "" && !strings.HasPrefix(text, "===") && !strings.HasPrefix(text, "---") {
+		if text != "" && !strings.HasPrefix(text, "---") {
 			said = append(said, text)
 		}
 	}

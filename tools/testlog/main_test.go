@@ -33,7 +33,7 @@ func TestSummaryOfGoTest(t *testing.T) {
 		"one fails": {
 			body: passes + fails,
 			code: 1,
-			want: []string{"two is not three", "--- FAIL: TestFails/sub", "FAIL\tx\t", "1 tests passed, 2 failed, 0 skipped; 1 packages, 1 failed"},
+			want: []string{"two is not three", "--- FAIL: TestFails/sub", "FAIL\tx\t", "1 tests passed, 2 failed, 0 skipped; 1 packages, 1 failed\nfailed: x\n"},
 		},
 		"a skip is named": {
 			body: passes + skips,
