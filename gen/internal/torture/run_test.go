@@ -1,13 +1,14 @@
 package torture_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/client"
@@ -16,6 +17,7 @@ import (
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen/worker"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
 	str "github.com/jobgen/jobgen/gen/internal/torture/testdata/string"
+	"github.com/jobgen/jobgen/jobtest"
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
@@ -44,7 +46,7 @@ func TestRegisterBindsEveryJobOnce(t *testing.T) {
 		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Sparse",
 		"torture/billing.Words", "torture/client.Job.Hidden", "torture/old.Embedded",
 	}
-	if diff := cmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {
+	if diff := gocmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 	if err := worker.Register(r, deps); err == nil {
@@ -107,7 +109,70 @@ func TestDescriptorsCarryTheSettings(t *testing.T) {
 	if gen.FanJob.Settings.KeepResult == gen.DeepJob.Settings.KeepResult {
 		t.Error("keep is not told from its absence")
 	}
-	if diff := cmp.Diff([]string{".cards[].number", ".due", ".email", ".map{}.number"}, gen.PrivateJob.Args.Secrets); diff != "" {
+	if diff := gocmp.Diff([]string{".cards[].number", ".due", ".email", ".map{}.number"}, gen.PrivateJob.Args.Secrets); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
+
+func TestGeneratedCodeCarriesJobsToTheirHandlers(t *testing.T) {
+	ctx, env := jobtest.New(t)
+	r := jobrt.NewRegistry()
+	deps := worker.Deps{BillingClock: &billing.Clock{Name: "early"}, BillingService: &billing.Service{}, ClientJob: &client.Job{}}
+	if err := worker.Register(r, deps); err != nil {
+		t.Fatal(err)
+	}
+	want := []kinds.Scalars{scalars(), {Int64: 2, String: "second"}}
+	want[0].Time = want[0].Time.UTC()
+	handles, err := gen.EnqueueSendInvoiceMany(ctx, want)
+	if err != nil || len(handles) != 2 {
+		t.Fatal(handles, err)
+	}
+	injected := gen.NewClient(env.Client)
+	if _, err := injected.EnqueueClientHidden(context.Background(), err2.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	tick, err := gen.EnqueueTick(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := gen.EnqueueTick(ctx); err != nil || !again.Existed() || again.ID() != tick.ID() {
+		t.Errorf("a second unique job: %v, %v", again, err)
+	}
+	again := nestedValue()
+	again.Pointer = &kinds.Line{} // Fan then enqueues itself
+	if _, err := gen.EnqueueFan(ctx, again); err != nil {
+		t.Fatal(err)
+	}
+	deps.BillingClock.Name = "late"
+
+	outcomes := env.Drain(t, r)
+	for _, o := range outcomes {
+		if o.Job.State != jobrt.StateSucceeded {
+			t.Errorf("%s: %s %s", o.Job.Kind, o.Job.State, o.Error)
+		}
+	}
+	if len(outcomes) != 6 {
+		t.Errorf("%d jobs ran, want 6", len(outcomes))
+	}
+	sent := slices.SortedFunc(slices.Values(deps.BillingService.Sent), func(a, b kinds.Scalars) int { return cmp.Compare(a.Int64, b.Int64) })
+	if diff := gocmp.Diff(want, sent); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if deps.ClientJob.Calls != 1 {
+		t.Errorf("%d calls of the other Hidden", deps.ClientJob.Calls)
+	}
+
+	line, outcome := jobtest.Run(t, env, r, gen.TickJob, jobrt.None{})
+	if line.Text != "late" || outcome.Error != "" {
+		t.Errorf("a value receiver saw %q, %s", line.Text, outcome.Error)
+	}
+	for _, text := range []string{"bad", "worse"} {
+		_, outcome := jobtest.Run(t, env, r, gen.SendInvoiceJob, kinds.Scalars{String: text, Untagged: text})
+		if outcome.Job.State != jobrt.StateDead || outcome.Job.Reason != jobrt.DeadPermanent {
+			t.Errorf("%s: %s %s, %s", text, outcome.Job.State, outcome.Job.Reason, outcome.Error)
+		}
+	}
+	if _, err := gen.WordsHandle(ctx, tick.ID()); err == nil {
+		t.Error("a handle of another kind of job")
 	}
 }

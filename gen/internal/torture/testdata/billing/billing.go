@@ -38,6 +38,12 @@ type Clock struct{ Name string }
 //job:queue=billing retry=3 timeout=30s unique=Int64,String unique-for=1h permanent=ErrBadAddress,AddressError
 //job:tags=money,mail owner="Ann \"A\" `B`" backoff=linear backoff-base=1500ms
 func (s *Service) SendInvoice(_ context.Context, a kinds.Scalars) (kinds.Line, error) {
+	switch a.Untagged {
+	case "bad":
+		return kinds.Line{}, fmt.Errorf("send: %w", ErrBadAddress)
+	case "worse":
+		return kinds.Line{}, fmt.Errorf("send: %w", &AddressError{a.String})
+	}
 	s.Sent = append(s.Sent, a)
 	return kinds.Line{SKU: a.String, Qty: int32(len(s.Sent))}, nil
 }
