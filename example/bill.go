@@ -51,19 +51,24 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 	}
 	fmt.Fprintf(stdout, "%s: %d lines; jobs in %s, mails to %s\n", source.name, len(entries), databaseName(o.db), destination(o))
 
+	before, err := mailedBefore(ctx, entries, outbox, client)
+	if err != nil {
+		return false, err
+	}
 	sendable, err := enqueue(ctx, entries)
 	if err != nil {
 		return false, err
 	}
 	fmt.Fprintf(stdout, "%d invoices enqueued, %d lines refused at sight\n", sendable, len(entries)-sendable)
-	if err := sayResumed(stdout, entries, outbox); err != nil {
-		return false, err
+	if before > 0 {
+		fmt.Fprintf(stdout, "%d of them are in the outbox from an earlier start; what is done is not done again\n", before)
 	}
 	kill.pass(afterEnqueue, max(sendable, o.killAt))
 
 	if err := work(ctx, pool, client, sendable, screen); err != nil {
 		return false, err
 	}
+	ctx = context.WithoutCancel(ctx) // the rest takes no time: an interrupt now would only hide the result
 	if err := outbox.Sweep(); err != nil {
 		return false, err
 	}
@@ -113,30 +118,10 @@ func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *kille
 		Queues: []jobrt.QueueConfig{{Name: queue, Workers: o.workers}},
 		// A third of the default: after a kill one doesn't want to wait long for the jobs of the dead process.
 		LeaseTTL: 5 * time.Second,
+		// A line that was mailed is known by its job in the history: see jobID.
+		KeepHistory: 365 * 24 * time.Hour,
 	})
 	return client, pool, err
-}
-
-// sayResumed tells how far earlier starts have come.
-func sayResumed(stdout io.Writer, entries []entry, outbox *billing.Outbox) error {
-	contents, err := outbox.List()
-	if err != nil {
-		return err
-	}
-	mailed := make(map[mailKey]bool)
-	for _, name := range contents.Mails {
-		mailed[keyOf(name)] = true
-	}
-	before := 0
-	for _, e := range entries {
-		if e.refused == nil && mailed[e.key()] {
-			before++
-		}
-	}
-	if before > 0 {
-		fmt.Fprintf(stdout, "%d of them were mailed by an earlier start and are not mailed again\n", before)
-	}
-	return nil
 }
 
 func destination(o options) string {

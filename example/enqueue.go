@@ -34,7 +34,10 @@ func enqueue(ctx context.Context, entries []entry) (sendable int, err error) {
 		_, err := gen.EnqueueSendInvoiceMany(ctx, args, jobrt.Each(func(i int) []jobrt.EnqueueOption {
 			return []jobrt.EnqueueOption{jobrt.WithID(chunk[i].id)}
 		}))
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return 0, errInterrupted
+		case err != nil:
 			return 0, fmt.Errorf("enqueue lines %d to %d: %w", chunk[0].line, chunk[len(chunk)-1].line, err)
 		}
 	}

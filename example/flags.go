@@ -49,7 +49,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 		f.PrintDefaults()
 	}
 	f.StringVar(&o.in, "in", "", "CSV `file` with the invoices (default: one that is built in)")
-	f.IntVar(&o.n, "n", 0, "repeat the input, under other invoice numbers, until it has `lines` lines;\n50000 take some minutes and 1 GB in the outbox")
+	f.IntVar(&o.n, "n", 0, "repeat the input, under other invoice numbers, until it has `count` lines;\n50000 take some minutes and 1 GB in the outbox")
 	f.StringVar(&o.db, "db", "sqlite:billing.db", "`address` of the database that keeps the jobs, or postgres://user:password@host/database")
 	f.StringVar(&o.out, "out", "outbox", "`folder` for the mails and for refused.csv")
 	f.StringVar(&o.smtp, "smtp", "", "send to the mail server at `host:port`; the outbox gets the copies")
@@ -58,7 +58,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.workers, "workers", 5, "`number` of invoices in the making at once")
 	f.StringVar(&o.kill, "kill", "", "kill this very process with SIGKILL at a `point`, to see what a second start makes of it:\n"+strings.Join(killPoints, ", "))
 	f.IntVar(&o.killAt, "kill-at", 25, "the `number` of the invoice that -kill strikes at, counted as they pass the point")
-	f.BoolVar(&o.verbose, "v", false, "log every failed attempt in full")
+	f.BoolVar(&o.verbose, "v", false, "log every failed attempt, with the id of its job")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return o, err

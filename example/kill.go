@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/uptrace/bun"
@@ -31,6 +33,7 @@ type killer struct {
 	point string
 	at    int64
 	count atomic.Int64
+	say   sync.Once
 }
 
 // pass notes that n invoices pass a point, and kills when it is their turn.
@@ -46,6 +49,7 @@ func (k *killer) strikes(point string, n int) bool {
 
 // strike is kill -9: no deferred function runs, nothing is flushed.
 func (k *killer) strike() {
+	k.say.Do(func() { fmt.Fprintf(os.Stderr, "\nexample: kill -9 to myself: %s\n", k.point) })
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
 		_ = self.Kill()
 	}

@@ -49,7 +49,7 @@ func TestKilledAtAnyPointTheNextStartLosesNothing(t *testing.T) {
 			if doubled := end.doubled(); !maps.Equal(doubled, c.inFlight) {
 				t.Errorf("doubled are %v, in flight were %v", slices.Collect(maps.Keys(doubled)), slices.Collect(maps.Keys(c.inFlight)))
 			}
-			if reported := strings.Contains(c.again.stdout, "went out more than once"); reported != (len(c.inFlight) > 0) {
+			if reported := strings.Contains(c.again.stdout, "mailed more than once"); reported != (len(c.inFlight) > 0) {
 				t.Errorf("doubles reported: %v\n%v", reported, c.again)
 			}
 			switch c.point {

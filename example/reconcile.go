@@ -36,7 +36,7 @@ type count struct {
 	damaged    []string
 }
 
-// reconcile counts. It reads every file afresh.
+// reconcile counts: the input from its first line again, and what lies in the outbox now.
 func reconcile(s source, outbox *billing.Outbox, refusalsPath string) (count, error) {
 	entries, err := s.read()
 	if err != nil {
@@ -116,7 +116,7 @@ func (c count) print(w io.Writer, outbox string) {
 	list(w, c.refusals, func(r refusal) string { return fmt.Sprintf("line %d, invoice %s: %s", r.line, r.number, r.reason) })
 
 	if len(c.doubled) > 0 {
-		fmt.Fprintf(w, "%7d of the mails went out more than once (%d deliveries in all): they were on their way at a kill\n", len(c.doubled), c.deliveries)
+		fmt.Fprintf(w, "%7d of these mailed more than once, on their way when a worker died (%d deliveries in all)\n", len(c.doubled), c.deliveries)
 		list(w, c.doubled, entry.String)
 	}
 	if len(c.inDoubt) > 0 {

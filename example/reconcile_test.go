@@ -25,7 +25,7 @@ func TestReconciliation(t *testing.T) {
 		{"a mail is lost", billing.Contents{Mails: all[1:]}, []refusal{unread}, false, "line 2, invoice 1"},
 		{"a reason is lost", billing.Contents{Mails: all}, nil, false, "line 4, invoice 3"},
 		{"a double can't make up for a loss", billing.Contents{Mails: append(all[1:], name(1, 2))}, []refusal{unread}, false, "line 2, invoice 1"},
-		{"a double is reported", billing.Contents{Mails: append(all, name(1, 2))}, []refusal{unread}, true, "1 of the mails went out more than once (4 deliveries in all)"},
+		{"a double is reported", billing.Contents{Mails: append(all, name(1, 2))}, []refusal{unread}, true, "1 of these mailed more than once, on their way when a worker died (4 deliveries in all)"},
 		{"mailed and refused", billing.Contents{Mails: all}, []refusal{unread, {2, "1", "bad"}}, false, "1 lines are refused, but have a mail"},
 		{"a mail of the line as it was before", billing.Contents{Mails: append(all, billing.DeliveryName{InvoiceID: 1, Key: "00000000", Token: 1})}, []refusal{unread}, true, "1 other mails"},
 		{"a mail of an earlier content does not count", billing.Contents{Mails: append(all[1:], billing.DeliveryName{InvoiceID: 1, Key: "00000000", Token: 1})}, []refusal{unread}, false, "DOES NOT ADD UP"},

@@ -171,7 +171,7 @@ func TestExampleBillsTheShippedFileAndASecondStartMailsNothing(t *testing.T) {
 	}
 	second := execute(t, dir)
 	expect(t, second, outbox, shippedLines, shippedRefused, 0)
-	if !strings.Contains(second.stdout, fmt.Sprintf("%d of them were mailed by an earlier start", shippedLines-shippedRefused)) {
+	if !strings.Contains(second.stdout, fmt.Sprintf("%d of them are in the outbox from an earlier start", shippedLines-shippedRefused)) {
 		t.Errorf("the second start doesn't say that all is done\n%v", second)
 	}
 
@@ -278,6 +278,9 @@ func TestCorrectedLineIsMailedAndNoOther(t *testing.T) {
 	path := small(t, dir, smallLines)
 	expect(t, execute(t, dir, "-in", path), filepath.Join(dir, "outbox"), smallLines, smallRefused, 0)
 
+	if o := execute(t, dir, "-in", path, "-db", "sqlite:another.db"); o.code != exitFailed || !strings.Contains(o.stderr, "mails and jobs belong together") {
+		t.Errorf("another database mails all again\n%v", o)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -14,50 +14,35 @@ import (
 //go:embed invoices.csv
 var shipped []byte
 
-// source is the input file. It can be read again.
+// source is the input, read once: whoever edits the file meanwhile doesn't confuse the count, and a pipe will do.
 type source struct {
 	name string
-	path string // empty for the built-in file
+	data []byte
 }
 
-// openSource finds the input. With -n it first writes the multiplied file into the outbox, where one can look at it.
+// openSource reads the input. With -n it multiplies it and leaves the result in the outbox, where one can look at it.
 func openSource(o options) (source, error) {
-	s := source{name: "invoices.csv (built in)", path: o.in}
+	s := source{name: "invoices.csv (built in)", data: shipped}
 	if o.in != "" {
-		s.name = filepath.Base(o.in)
+		data, err := os.ReadFile(o.in)
+		if err != nil {
+			return s, fmt.Errorf("input: %w", err)
+		}
+		s = source{name: filepath.Base(o.in), data: data}
 	}
 	if o.n == 0 {
 		return s, nil
 	}
-	data, err := s.load()
+	data, err := multiply(s.data, o.n)
 	if err != nil {
-		return s, err
-	}
-	if data, err = multiply(data, o.n); err != nil {
 		return s, fmt.Errorf("%s: %w", s.name, err)
 	}
-	s.name = fmt.Sprintf("input-%d.csv", o.n)
-	s.path = filepath.Join(o.out, s.name)
-	return s, replaceFile(s.path, data)
-}
-
-func (s source) load() ([]byte, error) {
-	if s.path == "" {
-		return shipped, nil
-	}
-	data, err := os.ReadFile(s.path)
-	if err != nil {
-		return nil, fmt.Errorf("input: %w", err)
-	}
-	return data, nil
+	s = source{name: fmt.Sprintf("input-%d.csv", o.n), data: data}
+	return s, replaceFile(filepath.Join(o.out, s.name), data)
 }
 
 func (s source) read() ([]entry, error) {
-	data, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	entries, err := readInput(data)
+	entries, err := readInput(s.data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
