@@ -53,7 +53,7 @@ func (s *Service) CloseMonth(context.Context) error { return nil }
 
 // Tick has neither arguments nor dependencies that may change.
 //
-//job:handler deprecated="use CloseMonth" unique
+//job:handler unique
 func (c Clock) Tick(context.Context) (otherkinds.Line, error) {
 	return otherkinds.Line{Text: c.Name}, nil
 }
@@ -74,7 +74,7 @@ func Deep(_ context.Context, a kinds.Nested) (kinds.Lines, error) {
 	return kinds.Lines{Page: a.Page}, nil
 }
 
-//job:handler
+//job:handler deprecated="use Words"
 func Named(context.Context, kinds.Named) (kinds.Optional, error) { return kinds.Optional{}, nil }
 
 //job:handler unique

@@ -28,9 +28,7 @@ var TickJob = &jobrt.Job[jobrt.None, otherkinds.Line]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
-		Deprecated: "use CloseMonth",
 		Declared: []jobrt.Setting{
-			{Key: "deprecated", Value: "use CloseMonth"},
 			{Key: "handler", Value: "true"},
 			{Key: "unique", Value: "true"},
 		},
@@ -43,15 +41,11 @@ var TickJob = &jobrt.Job[jobrt.None, otherkinds.Line]{
 // EnqueueTick enqueues billing.Clock.Tick on queue "default".
 //
 // Tick has neither arguments nor dependencies that may change.
-//
-// Deprecated: use CloseMonth
 func EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), TickJob, jobrt.None{}, opts...)
 }
 
 // EnqueueTick is the function of this name on c's client.
-//
-// Deprecated: use CloseMonth
 func (c *Client) EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, TickJob, jobrt.None{}, opts...)
 }
@@ -323,7 +317,9 @@ var NamedJob = &jobrt.Job[testdatakinds.Named, testdatakinds.Optional]{
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
 		Version:    1,
+		Deprecated: "use Words",
 		Declared: []jobrt.Setting{
+			{Key: "deprecated", Value: "use Words"},
 			{Key: "handler", Value: "true"},
 		},
 	},
@@ -332,22 +328,30 @@ var NamedJob = &jobrt.Job[testdatakinds.Named, testdatakinds.Optional]{
 }
 
 // EnqueueNamed enqueues billing.Named on queue "default".
+//
+// Deprecated: use Words
 func EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), NamedJob, args, opts...)
 }
 
 // EnqueueNamed is the function of this name on c's client.
+//
+// Deprecated: use Words
 func (c *Client) EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }
 
 // EnqueueNamedMany is EnqueueNamed for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
+//
+// Deprecated: use Words
 func EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), NamedJob, args, opts...)
 }
 
 // EnqueueNamedMany is the function of this name on c's client.
+//
+// Deprecated: use Words
 func (c *Client) EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, NamedJob, args, opts...)
 }

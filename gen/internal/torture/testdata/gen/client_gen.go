@@ -40,7 +40,6 @@ func NewClient(c *jobrt.Client) *Client {
 
 // Enqueuer is what Client can do, for fakes.
 type Enqueuer interface {
-	// Deprecated: use CloseMonth
 	EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error)
 	TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error)
 	EnqueueDeep(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Lines], error)
@@ -55,7 +54,9 @@ type Enqueuer interface {
 	EnqueueHidden(ctx context.Context, args testdatakinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdataerr.Context], error)
 	EnqueueHiddenMany(ctx context.Context, args []testdatakinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdataerr.Context], error)
 	HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Context], error)
+	// Deprecated: use Words
 	EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error)
+	// Deprecated: use Words
 	EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error)
 	NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Optional], error)
 	EnqueueOmitZero(ctx context.Context, args testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.OmitZero], error)
