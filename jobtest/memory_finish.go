@@ -90,7 +90,10 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 	}
 	switch f.Verdict {
 	case jobrt.VerdictSucceeded:
-		r.info.Result, r.info.Error = f.Result, ""
+		r.info.Result = f.Result
+		if f.Error == nil { // of an earlier attempt
+			r.info.Error = ""
+		}
 		m.end(r, jobrt.StateSucceeded, now)
 	case jobrt.VerdictCancelled:
 		m.end(r, jobrt.StateCancelled, now)

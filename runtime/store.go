@@ -261,7 +261,8 @@ type Finish struct {
 	Reason DeadReason
 	// Result is the JSON of the result, nil when it is not kept.
 	Result []byte
-	// Error of the attempt: for VerdictRetry, VerdictDead and VerdictCancelled.
+	// Error of the attempt: for VerdictRetry, VerdictDead and VerdictCancelled. For VerdictSucceeded it says why the
+	// result is missing, and is shown with the job.
 	Error *AttemptError
 	// Schema is the fingerprint under which the arguments did not decode, for DeadUndecodable.
 	Schema string

@@ -34,6 +34,17 @@ var finishCases = []testCase{
 			e.Errorf("result is %q, want none", info.Result)
 		}
 	}},
+	{name: "a job whose result could not be stored says so", run: func(e *env) {
+		w := e.worker()
+		e.insert(newJob())
+		c := w.claimOne()
+		f := succeed(c.Ref)
+		f.Error = &jobrt.AttemptError{Message: "result cannot be stored", Fingerprint: "0000000000000001"}
+		e.mustFinish(f)
+		if info := e.wantState(c.ID, jobrt.StateSucceeded); info.Error != "result cannot be stored" || len(info.Attempts) != 0 {
+			e.Errorf("got error %q and attempts %v, want the reason and no failure", info.Error, info.Attempts)
+		}
+	}},
 	{name: "a cancelled job shows why", run: func(e *env) {
 		w := e.worker()
 		e.insert(newJob())
