@@ -308,7 +308,7 @@ func (p *postgres) settleStatement(to sort, part []jobrt.Finish) (string, []any)
 		worker.idOrNull(f.Worker)
 		startedAt.time(f.StartedAt)
 		ran.int(micros(f.Ran))
-		if f.Error == nil || f.Verdict == jobrt.VerdictSucceeded {
+		if f.Error == nil {
 			message.null()
 			stack.null()
 			fingerprint.null()
