@@ -128,7 +128,7 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 		return nil, err
 	}
 	if len(src.Packages) == 0 && src.Annotated > 0 {
-		return nil, usagef("no selected package has jobs, but others of the module have")
+		return nil, usagef("no selected package has jobs, but others have")
 	}
 	module, more := check.Check(src, check.Options{Service: opts.Service, OutPath: outPath})
 	res.Diagnostics = diag.Sort(append(diags, more...))

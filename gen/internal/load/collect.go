@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"go/ast"
+	"go/scanner"
 	"go/token"
 	"strings"
 
@@ -228,17 +229,23 @@ func (c *collector) syntaxErrors(f *file, lost bool) []diag.Diagnostic {
 		if !lost && insideBody(c.src.Fset, f.ast, e.Pos.Offset) {
 			continue
 		}
-		msg := "syntax error: " + e.Msg
-		if strings.Contains(msg, "'<<'") || strings.Contains(msg, "'>>'") {
-			msg += " (a merge conflict?)"
-		}
-		ds = append(ds, diag.Diagnostic{Code: "JG009", Message: msg,
-			Pos: model.Pos{File: f.path, Offset: e.Pos.Offset, Line: lineOf(c.src.Fset, f.ast, e.Pos.Offset), Column: e.Pos.Column}})
+		ds = append(ds, syntaxError(c.src.Fset, f, e))
 	}
 	if len(ds) > 3 {
 		ds = append(ds[:3], diag.Diagnostic{Code: "JG009", Pos: ds[3].Pos, Message: fmt.Sprintf("and %d more syntax errors", len(ds)-3)})
 	}
 	return ds
+}
+
+// syntaxError describes an error of the parser, at its place on the disk
+// whatever //line says.
+func syntaxError(fset *token.FileSet, f *file, e *scanner.Error) diag.Diagnostic {
+	msg := "syntax error: " + e.Msg
+	if strings.Contains(msg, "'<<'") || strings.Contains(msg, "'>>'") {
+		msg += " (a merge conflict?)"
+	}
+	return diag.Diagnostic{Code: "JG009", Message: msg,
+		Pos: model.Pos{File: f.path, Offset: e.Pos.Offset, Line: lineOf(fset, f.ast, e.Pos.Offset), Column: e.Pos.Column}}
 }
 
 // lineOf returns the physical line of an offset, whatever //line says.

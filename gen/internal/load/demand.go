@@ -50,6 +50,7 @@ func (d *demander) name(u *unit, name string) {
 		return
 	}
 	u.wanted[name] = true
+	dc.file.demanded = true
 	switch {
 	case dc.fn != nil:
 		d.expr(u, dc.file, dc.fn.Type)

@@ -20,8 +20,9 @@ import (
 type Config struct {
 	Dir string // any directory of the module; patterns are relative to it
 	// Patterns select packages by directory ("./jobs", "./jobs/...") or import
-	// path; none means "./...". Queues and the module's defaults are read from
-	// the whole module in any case.
+	// path; none means "./...". Queues and the module's defaults are also read
+	// from other packages below Dir and above it, but not beside it: there may
+	// be another service.
 	Patterns []string
 	// Timing, if not nil, is told how long each phase took.
 	Timing func(phase string, d time.Duration)
@@ -45,7 +46,12 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	src.Tests = tests
+	near, err := scope(cfg.Dir, selected)
+	if err != nil {
+		return nil, nil, err
+	}
+	hits = slices.DeleteFunc(hits, func(h hit) bool { return !near(filepath.Dir(h.path)) })
+	src.Tests = slices.DeleteFunc(tests, func(name string) bool { return !near(filepath.Dir(name)) })
 	clock("grep")
 	if len(hits) == 0 {
 		return src, nil, nil
@@ -78,12 +84,11 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 		}
 		src.Annotated += len(p.Funcs)
 		switch {
-		case len(p.Funcs) == 0:
-		case selected(p.Dir):
-			src.Packages = append(src.Packages, p)
-		default: // its queues and defaults may count, its jobs don't
+		case !selected(p.Dir) && (len(p.Funcs) > 0 || u.broken()): // its queues and defaults may count, its jobs don't
 			c.diags = c.diags[:before]
 			clear(u.handlers)
+		case len(p.Funcs) > 0:
+			src.Packages = append(src.Packages, p)
 		}
 	}
 	c.leftOut(byFile, metas)
@@ -168,13 +173,15 @@ func firstAnnotation(name string, data []byte) model.Pos {
 	return model.Pos{File: name, Line: 1, Column: 1}
 }
 
-// typeErrors returns the type errors of demanded declarations in the module.
+// typeErrors returns the type errors of demanded declarations in the module,
+// and the first syntax error of each file that holds some. When a name is
+// undefined, a syntax error anywhere in the packages read may be the cause.
 func (s *Source) typeErrors() []diag.Diagnostic {
 	var ds []diag.Diagnostic
 	for _, u := range s.units {
 		for _, e := range u.errs {
 			pos := s.Pos(e.pos)
-			if rel, err := filepath.Rel(s.ModuleDir, pos.File); err != nil || !filepath.IsLocal(rel) {
+			if !s.contains(pos.File) {
 				continue
 			}
 			d := diag.Diagnostic{Code: "JG009", Pos: pos, Message: e.msg}
@@ -184,7 +191,35 @@ func (s *Source) typeErrors() []diag.Diagnostic {
 			ds = append(ds, d)
 		}
 	}
+	undefined := len(ds) > 0
+	for _, u := range s.units {
+		for _, f := range u.files {
+			if len(f.errors) > 0 && (f.demanded || undefined) && s.contains(f.path) {
+				ds = append(ds, syntaxError(s.Fset, f, f.errors[0]))
+			}
+		}
+	}
 	return ds
+}
+
+// contains reports whether a file lies below the module's directory.
+func (s *Source) contains(file string) bool {
+	rel, err := filepath.Rel(s.ModuleDir, file)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// scope returns a function that says whether a directory's annotations
+// concern a run: it is selected, below dir, or above it.
+func scope(dir string, selected func(string) bool) (func(string) bool, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	within := func(base, dir string) bool {
+		rel, err := filepath.Rel(base, dir)
+		return err == nil && filepath.IsLocal(rel)
+	}
+	return func(d string) bool { return selected(d) || within(abs, d) || within(d, abs) }, nil
 }
 
 func stopwatch(report func(string, time.Duration)) func(string) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -32,10 +33,11 @@ type unit struct {
 
 // file is one parsed file.
 type file struct {
-	path   string
-	ast    *ast.File
-	errors scanner.ErrorList
-	used   map[string]bool // import paths that demanded declarations of the file mention
+	path     string
+	ast      *ast.File
+	errors   scanner.ErrorList
+	demanded bool            // holds demanded declarations
+	used     map[string]bool // import paths that demanded declarations of the file mention
 }
 
 // decl is one package-level declaration.
@@ -100,6 +102,11 @@ func parseFile(fset *token.FileSet, name string, data []byte, mode parser.Mode) 
 	}
 	list, _ := err.(scanner.ErrorList)
 	return &file{path: name, ast: tree, errors: list, used: map[string]bool{}}
+}
+
+// broken reports whether a file of the package has syntax errors.
+func (u *unit) broken() bool {
+	return slices.ContainsFunc(u.files, func(f *file) bool { return len(f.errors) > 0 })
 }
 
 // index enters the declarations of f.

@@ -23,7 +23,7 @@ type Source struct {
 	Packages  []*Package // with annotations, by import path
 	Queues    []*Queue   // in the order of their positions
 	Defaults  []*Defaults
-	Annotated int      // annotated functions in the whole module, selected or not
+	Annotated int      // annotated functions read, selected or not
 	Tests     []string // test files with annotations, which are ignored
 
 	units map[string]*unit // by package id
