@@ -1,7 +1,5 @@
 package jobrt
 
-import "bytes"
-
 // The range of generated code that this runtime understands. Generated files hold two constants that fail to compile
 // outside of it, with the type names below as the message.
 const (
@@ -20,9 +18,4 @@ var NoneCodec = Codec[None]{
 	Append: func(dst []byte, _ *None) ([]byte, error) { return append(dst, "{}"...), nil },
 	Decode: func([]byte, *None) error { return nil },
 	Schema: "0000000000000000",
-}
-
-// hasValue reports whether an encoded value says anything beyond None.
-func hasValue(data []byte) bool {
-	return len(data) > 0 && !bytes.Equal(data, []byte("{}")) && !bytes.Equal(data, []byte("null"))
 }

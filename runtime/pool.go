@@ -117,10 +117,10 @@ func (c *PoolConfig) fill() error {
 		return fmt.Errorf("LeaseTTL %v is shorter than 1s", c.LeaseTTL)
 	}
 	if (c.Slots != 0) != c.Order.given() {
-		return errors.New("Slots and Order go together")
+		return errors.New("one of Slots and Order is given without the other")
 	}
 	if c.Slots < 0 || c.Slots > 0 && len(c.Queues) > 0 {
-		return errors.New("Slots must be positive, and excludes Queues")
+		return errors.New("negative Slots, or Slots beside Queues, which it excludes")
 	}
 	setDefault(&c.LeaseTTL, defaultLeaseTTL)
 	setDefault(&c.DrainTimeout, defaultDrainTimeout)

@@ -310,11 +310,13 @@ func TestSnoozeCostsNoAttempt(t *testing.T) {
 	})
 }
 
+var noMap map[string]int
+
 func TestPanicAndGoexitAreFailedAttemptsWithStacks(t *testing.T) {
 	for name, f := range map[string]func(){
 		"panic":         func() { panic("boom") },
 		"panic error":   func() { panic(errBadAddress) },
-		"nil map":       func() { var m map[string]int; m["a"] = 1 },
+		"nil map":       func() { noMap["a"] = 1 },
 		"Goexit":        func() { runtime.Goexit() },
 		"nested Goexit": func() { defer func() { recover() }(); runtime.Goexit() },
 	} {
@@ -562,11 +564,8 @@ func TestPrefetchedJobsGoBackWithinASecond(t *testing.T) {
 		}
 		time.Sleep(time.Second) // bubble time
 		slow.Store(true)
-		first := b.enqueue(job, work{})
-		_ = first
-		var ids []jobrt.ID
-		for i := range 20 {
-			ids = append(ids, b.enqueue(job, work{N: i}).ID())
+		for i := range 21 {
+			b.enqueue(job, work{N: i})
 		}
 		// A second pool with free slots gets what the first one sits on.
 		var ran atomic.Int32
@@ -706,8 +705,8 @@ func TestPoolConfigIsChecked(t *testing.T) {
 		config jobrt.PoolConfig
 		want   string
 	}{
-		"slots without order":   {jobrt.PoolConfig{Slots: 3}, "Slots and Order"},
-		"order without slots":   {jobrt.PoolConfig{Order: jobrt.Strict("q")}, "Slots and Order"},
+		"slots without order":   {jobrt.PoolConfig{Slots: 3}, "without the other"},
+		"order without slots":   {jobrt.PoolConfig{Order: jobrt.Strict("q")}, "without the other"},
 		"slots and queues":      {jobrt.PoolConfig{Slots: 3, Order: jobrt.Strict("q"), Queues: []jobrt.QueueConfig{{Name: "q"}}}, "excludes"},
 		"a queue twice":         {jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q"}, {Name: "q"}}}, "twice"},
 		"no workers":            {jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: -1}}}, "-1 workers"},
