@@ -289,6 +289,24 @@ func TestAStoreThatIsAwayIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestPausesGrowToTheirBoundAndAreJittered(t *testing.T) {
+	for try, limit := range map[int]time.Duration{0: pauseFirst, 3: 8 * pauseFirst, 7: pauseMax, 1000: pauseMax} {
+		seen := map[time.Duration]bool{}
+		var longest time.Duration
+		for range 200 {
+			d := pauseBefore(try)
+			if d < time.Millisecond || d > limit+time.Millisecond {
+				t.Fatalf("pause before try %d is %v, want at most %v", try, d, limit)
+			}
+			seen[d] = true
+			longest = max(longest, d)
+		}
+		if len(seen) < 150 || longest < limit/2 {
+			t.Errorf("200 pauses before try %d: %d different ones, up to %v", try, len(seen), longest)
+		}
+	}
+}
+
 func TestCallersJoinThoseThatWaitForTheStore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var at []time.Time
@@ -326,7 +344,8 @@ func TestAStoreThatStaysAwayIsUnavailableNotUncertain(t *testing.T) {
 					var at []time.Time
 					s := &fakeStore{insert: awayFor(1<<30, &at)}
 					start := time.Now()
-					handles, err := EnqueueMany(ctx, newTestClient(t, s), sendJob(), make([]order, n))
+					c := newTestClient(t, s)
+					handles, err := EnqueueMany(ctx, c, sendJob(), make([]order, n))
 					if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUncertain) {
 						t.Errorf("got %v, want ErrUnavailable and context.DeadlineExceeded", err)
 					}
@@ -338,6 +357,9 @@ func TestAStoreThatStaysAwayIsUnavailableNotUncertain(t *testing.T) {
 					}
 					tries := len(s.batches())
 					synctest.Wait()
+					if c.gather.flushing {
+						t.Error("a flush goes on waiting for the store, though nobody waits for it")
+					}
 					time.Sleep(time.Minute)
 					if more := len(s.batches()) - tries; more != 0 {
 						t.Errorf("%d more tries after everybody had left", more)
