@@ -157,7 +157,7 @@ func (r *renderer) decodeArray(g *jen.Group, t *model.Type, p place, depth int) 
 // decodeMap emits a loop that adds entries, so that of two equal keys the later one counts.
 func (r *renderer) decodeMap(g *jen.Group, t *model.Type, p place, depth int) {
 	k, e := "k"+strconv.Itoa(depth), "e"+strconv.Itoa(depth)
-	g.If(jen.Id("r").Dot("Object").Call()).BlockFunc(func(g *jen.Group) {
+	g.If(jen.Id("r").Dot("Map").Call()).BlockFunc(func(g *jen.Group) {
 		g.If(p.value().Op("==").Nil()).Block(p.value().Op("=").Make(expr(t.Go)))
 		g.For(more()).BlockFunc(func(g *jen.Group) {
 			switch t.Key.Kind {

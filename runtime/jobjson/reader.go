@@ -71,9 +71,18 @@ type Reader struct {
 	few    [4]frame
 }
 
+// container is what a frame's values are parts of.
+type container uint8
+
+const (
+	inStruct container = iota
+	inMap
+	inArray
+)
+
 // frame is an object or an array that is being read.
 type frame struct {
-	array  bool
+	in     container
 	begun  bool
 	secret bool
 	index  int
@@ -103,12 +112,15 @@ func (r *Reader) Null() bool {
 }
 
 // Object enters an object. It is false for null, which it reads, and for anything else, which is an error.
-func (r *Reader) Object() bool { return r.enter('{', "an object") }
+func (r *Reader) Object() bool { return r.enter('{', "an object", inStruct) }
+
+// Map is Object for an object whose keys are a map's: paths show them in brackets.
+func (r *Reader) Map() bool { return r.enter('{', "an object", inMap) }
 
 // Array enters an array. It is false for null, which it reads, and for anything else, which is an error.
-func (r *Reader) Array() bool { return r.enter('[', "an array") }
+func (r *Reader) Array() bool { return r.enter('[', "an array", inArray) }
 
-func (r *Reader) enter(open byte, what string) bool {
+func (r *Reader) enter(open byte, what string, in container) bool {
 	if r.err != nil || r.Null() {
 		return false
 	}
@@ -117,7 +129,7 @@ func (r *Reader) enter(open byte, what string) bool {
 		return false
 	}
 	r.off++
-	r.frames = append(r.frames, frame{array: open == '[', index: -1})
+	r.frames = append(r.frames, frame{in: in, index: -1})
 	return true
 }
 
@@ -140,7 +152,7 @@ func (r *Reader) More() bool {
 	}
 	f.begun, f.secret = true, false
 	f.index++
-	if !f.array {
+	if f.in != inArray {
 		f.key = unquote(r.token())
 		r.next()
 		r.off++ // the colon
@@ -213,11 +225,11 @@ func (r *Reader) fail(offset int, err error) {
 	var path []byte
 	for _, f := range r.frames {
 		switch {
-		case f.array:
+		case f.in == inArray:
 			path = append(path, '[')
 			path = strconv.AppendInt(path, int64(f.index), 10)
 			path = append(path, ']')
-		case isName(f.key):
+		case f.in == inStruct && isName(f.key):
 			path = append(path, '.')
 			path = append(path, f.key...)
 		default:

@@ -462,7 +462,7 @@ func decodeTestdatakindsMethods(r *jobjson.Reader, v *testdatakinds.Methods) {
 				v.Prices = nil
 			}
 		case "by_name":
-			if r.Object() {
+			if r.Map() {
 				if v.ByName == nil {
 					v.ByName = make(map[string]testdatakinds.Money)
 				}
@@ -1004,7 +1004,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 		case "other":
 			decodeOtherkindsLine(r, &v.Other)
 		case "by_name":
-			if r.Object() {
+			if r.Map() {
 				if v.ByName == nil {
 					v.ByName = make(map[string]testdatakinds.Line)
 				}
@@ -1018,7 +1018,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 				v.ByName = nil
 			}
 		case "by_label":
-			if r.Object() {
+			if r.Map() {
 				if v.ByLabel == nil {
 					v.ByLabel = make(map[testdatakinds.Label]*testdatakinds.Line)
 				}
@@ -1039,7 +1039,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 				v.ByLabel = nil
 			}
 		case "by_int":
-			if r.Object() {
+			if r.Map() {
 				if v.ByInt == nil {
 					v.ByInt = make(map[int8][]int)
 				}
@@ -1061,14 +1061,14 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 				v.ByInt = nil
 			}
 		case "by_uint":
-			if r.Object() {
+			if r.Map() {
 				if v.ByUint == nil {
 					v.ByUint = make(map[uint16]map[string]bool)
 				}
 				for r.More() {
 					k1 := jobjson.UintKey[uint16](r)
 					var e1 map[string]bool
-					if r.Object() {
+					if r.Map() {
 						if e1 == nil {
 							e1 = make(map[string]bool)
 						}
@@ -1087,7 +1087,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 				v.ByUint = nil
 			}
 		case "by_color":
-			if r.Object() {
+			if r.Map() {
 				if v.ByColor == nil {
 					v.ByColor = make(map[testdatakinds.Color]float64)
 				}
@@ -1119,7 +1119,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 						i2 := 0
 						for ; r.More(); i2++ {
 							e2 := jobjson.Element(e1, i2)
-							if r.Object() {
+							if r.Map() {
 								if *e2 == nil {
 									*e2 = make(map[string]*[]testdatakinds.Line)
 								}
@@ -1234,7 +1234,7 @@ func decodeTestdatakindsNested(r *jobjson.Reader, v *testdatakinds.Nested) {
 				if v.Map == nil {
 					v.Map = new(map[string][]byte)
 				}
-				if r.Object() {
+				if r.Map() {
 					if *v.Map == nil {
 						*v.Map = make(map[string][]byte)
 					}
@@ -1480,7 +1480,7 @@ func decodeTestdatakindsOmitZero(r *jobjson.Reader, v *testdatakinds.OmitZero) {
 				v.Slice = nil
 			}
 		case "map":
-			if r.Object() {
+			if r.Map() {
 				if v.Map == nil {
 					v.Map = make(map[string]int)
 				}
@@ -1772,7 +1772,7 @@ func decodeTestdatakindsOptional(r *jobjson.Reader, v *testdatakinds.Optional) {
 				v.Slice = nil
 			}
 		case "map":
-			if r.Object() {
+			if r.Map() {
 				if v.Map == nil {
 					v.Map = make(map[string]int)
 				}
@@ -2054,7 +2054,7 @@ func decodeTestdatakindsPrivate(r *jobjson.Reader, v *testdatakinds.Private) {
 				v.Cards = nil
 			}
 		case "map":
-			if r.Object() {
+			if r.Map() {
 				if v.Map == nil {
 					v.Map = make(map[int]testdatakinds.Card)
 				}
