@@ -11,6 +11,8 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
+var liveStates = []jobrt.State{jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning}
+
 // jobs lists jobs.
 func (e *env) jobs(f jobrt.Filter) []jobrt.JobInfo {
 	e.Helper()
