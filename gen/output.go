@@ -84,7 +84,7 @@ func (o *outputDir) compare(files map[string][]byte) []Change {
 		switch {
 		case !exists:
 			cs = append(cs, Change{name, Create, nil, data})
-		case !bytes.Equal(old, data):
+		case !bytes.Equal(bytes.ReplaceAll(old, []byte("\r\n"), []byte("\n")), data): // git may check files out with CRLF
 			cs = append(cs, Change{name, Update, old, data})
 		}
 	}

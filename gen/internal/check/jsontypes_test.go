@@ -11,13 +11,14 @@ import (
 
 type Plain struct {
 	ID      int64
-	Renamed string    `json:"renamed"`
-	Skipped chan int  `json:"-"`
-	Dash    string    `json:"-,"`
-	Empty   []int     `json:"empty,omitempty"`
-	Zero    time.Time `json:",omitzero"`
-	Odd     string    `json:"a b/c"`
-	Héllo   string
+	Renamed string   `json:"renamed"`
+	Skipped chan int `json:"-"`
+	//lint:ignore SA5008 the odd tag is the point
+	Dash  string    `json:"-,"`
+	Empty []int     `json:"empty,omitempty"`
+	Zero  time.Time `json:",omitzero"`
+	Odd   string    `json:"a b/c"`
+	Héllo string
 }
 
 type Base struct {

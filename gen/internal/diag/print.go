@@ -47,9 +47,9 @@ func Place(dir string, p model.Pos) string {
 }
 
 // Rel returns file relative to dir with forward slashes, or file itself when
-// that is shorter.
+// that is shorter (as for a file of the Go installation).
 func Rel(dir, file string) string {
-	if rel, err := filepath.Rel(dir, file); err == nil && len(rel) < len(file) {
+	if rel, err := filepath.Rel(dir, file); err == nil && len(rel) <= len(file) {
 		file = rel
 	}
 	return filepath.ToSlash(file)

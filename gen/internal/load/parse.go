@@ -22,13 +22,12 @@ type unit struct {
 	decls   map[string]*decl   // package-level names; a type wins over a function of the same name
 	methods map[string][]*decl // by name of the receiver's type
 
-	wanted    map[string]bool // names whose declarations are demanded
-	shallow   map[string]bool // types of which only the name is demanded
-	types     typesPackage
-	state     int // of type-checking
-	errs      []typeError
-	handlers  map[*ast.FuncDecl]bool
-	dotImport bool
+	wanted   map[string]bool // names whose declarations are demanded
+	shallow  map[string]bool // types of which only the name is demanded
+	types    typesPackage
+	state    int // of type-checking
+	errs     []typeError
+	handlers map[*ast.FuncDecl]bool
 }
 
 // file is one parsed file.
