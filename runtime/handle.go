@@ -130,6 +130,9 @@ func decodeResult[R any](codec *Codec[R], info JobInfo) (R, error) {
 	if _, none := any(result).(None); none {
 		return result, nil
 	}
+	if info.Result == nil && info.Error != "" {
+		return result, fmt.Errorf("await job %s: %w: %s", info.ID, ErrResultNotKept, info.Error)
+	}
 	if info.Result == nil {
 		return result, fmt.Errorf("await job %s: %w", info.ID, ErrResultNotKept)
 	}

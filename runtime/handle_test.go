@@ -167,7 +167,11 @@ func TestAwaitsErrorsAreTyped(t *testing.T) {
 				t.Errorf("%s: got %v, want %v and the id", tc.name, err, tc.want)
 			}
 		}
-		h, _ := awaitable(t, func() (JobInfo, error) { return JobInfo{State: StateSucceeded, Result: []byte(`[]`)}, nil })
+		h, _ := awaitable(t, func() (JobInfo, error) { return JobInfo{State: StateSucceeded, Error: "result of 2 MiB"}, nil })
+		if _, err := h.Await(t.Context()); !errors.Is(err, ErrResultNotKept) || !strings.Contains(err.Error(), "result of 2 MiB") {
+			t.Errorf("a result that could not be kept: got %v, want ErrResultNotKept and the reason", err)
+		}
+		h, _ = awaitable(t, func() (JobInfo, error) { return JobInfo{State: StateSucceeded, Result: []byte(`[]`)}, nil })
 		if _, err := h.Await(t.Context()); err == nil || errors.Is(err, ErrResultNotKept) {
 			t.Errorf("a result that does not decode: %v", err)
 		}

@@ -30,7 +30,8 @@ func listCommand() *cli.Command {
 		Name:  "list",
 		Usage: "sum up the backlog, or list jobs, newest first",
 		Description: "Without a filter: how many live and dead jobs of each kind there are, by queue and state, and since\n" +
-			"when the oldest is due. A kind that no live worker serves is marked UNSERVED.\nWith a filter, or --limit: the jobs themselves.",
+			"when the oldest is due. A kind that no live worker serves is marked UNSERVED.\nWith a filter, or --limit: the jobs themselves, by id; an id made by jobgen begins with its time, one chosen with\n" +
+			"WithID stands where its first digits put it.",
 		Flags: append(filterFlags(), &cli.StringSliceFlag{Name: "state", Usage: "jobs in `STATE`: " + words(states) + "; may be repeated"}, jsonFlag()),
 		Action: func(c *cli.Context) error {
 			if err := noOperands(c); err != nil {
