@@ -174,6 +174,8 @@ func (w *writer) object(depth, n int, member func() reflect.Type) {
 
 func (w *writer) key(t reflect.Type) {
 	switch {
+	case t == reflect.TypeFor[kinds.Point]():
+		w.pick(`"1/2"`, `"-3/0"`, `"1/\u0032"`)
 	case t == reflect.TypeFor[kinds.Color]():
 		w.pick(`"#0001"`, `"#0010"`, `"#00aa"`)
 	case t.Kind() == reflect.String:

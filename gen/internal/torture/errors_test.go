@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +81,20 @@ func TestDecodeMatchesNamesExactly(t *testing.T) {
 	}
 	if want := (kinds.Line{Qty: 4}); v != want {
 		t.Errorf("got %+v, want %+v", v, want)
+	}
+}
+
+// TestMapElementsAreWrittenThroughTheirMethods shows the one value that is written otherwise than by encoding/json, which
+// writes {} for the elements and so loses them.
+func TestMapElementsAreWrittenThroughTheirMethods(t *testing.T) {
+	in := kinds.Ledger{Sums: map[kinds.Cents]big.Int{5: *big.NewInt(-7), 10: *big.NewInt(0)}}
+	data, err := gen.SparseJob.Result.Append(nil, &in)
+	if want := `{"sums":{"10":0,"5":-7}}`; err != nil || string(data) != want {
+		t.Fatalf("%s, %v, want %s", data, err, want)
+	}
+	var out kinds.Ledger
+	if err := gen.SparseJob.Result.Decode(data, &out); err != nil || !reflect.DeepEqual(out, in) {
+		t.Errorf("read back %+v, %v", out, err)
 	}
 }
 

@@ -97,4 +97,4 @@ func Private(context.Context, kinds.Private) (kinds.Money, error) { return kinds
 func Hidden(context.Context, kinds.Hidden) (err.Context, error) { return err.Context{}, nil }
 
 //job:handler
-func Sparse(context.Context, kinds.Sparse) error { return nil }
+func Sparse(context.Context, kinds.Sparse) (kinds.Ledger, error) { return kinds.Ledger{}, nil }

@@ -593,7 +593,7 @@ func (c *Client) SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Hand
 }
 
 // SparseJob describes billing.Sparse.
-var SparseJob = &jobrt.Job[testdatakinds.Sparse, jobrt.None]{
+var SparseJob = &jobrt.Job[testdatakinds.Sparse, testdatakinds.Ledger]{
 	Service: "torture",
 	Kind:    "torture/billing.Sparse",
 	Settings: jobrt.Settings{
@@ -607,38 +607,38 @@ var SparseJob = &jobrt.Job[testdatakinds.Sparse, jobrt.None]{
 		},
 	},
 	Args:   testdatakindsSparseCodec,
-	Result: jobrt.NoneCodec,
+	Result: testdatakindsLedgerCodec,
 }
 
 // EnqueueSparse enqueues billing.Sparse on queue "default".
-func EnqueueSparse(ctx context.Context, args testdatakinds.Sparse, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func EnqueueSparse(ctx context.Context, args testdatakinds.Sparse, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), SparseJob, args, opts...)
 }
 
 // EnqueueSparse is the function of this name on c's client.
-func (c *Client) EnqueueSparse(ctx context.Context, args testdatakinds.Sparse, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueSparse(ctx context.Context, args testdatakinds.Sparse, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, SparseJob, args, opts...)
 }
 
 // EnqueueSparseMany is EnqueueSparse for many arguments, stored in one statement, all or none.
 // The handles are in the order of args.
-func EnqueueSparseMany(ctx context.Context, args []testdatakinds.Sparse, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func EnqueueSparseMany(ctx context.Context, args []testdatakinds.Sparse, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.EnqueueMany(ctx, defaultClient.Load(), SparseJob, args, opts...)
 }
 
 // EnqueueSparseMany is the function of this name on c's client.
-func (c *Client) EnqueueSparseMany(ctx context.Context, args []testdatakinds.Sparse, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+func (c *Client) EnqueueSparseMany(ctx context.Context, args []testdatakinds.Sparse, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, SparseJob, args, opts...)
 }
 
 // SparseHandle returns the handle of a billing.Sparse job from its stored id.
 // The id of another kind of job is an error.
-func SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+func SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.HandleOf(ctx, defaultClient.Load(), SparseJob, id)
 }
 
 // SparseHandle is the function of this name on c's client.
-func (c *Client) SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+func (c *Client) SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Ledger], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SparseJob, id)
 }
 

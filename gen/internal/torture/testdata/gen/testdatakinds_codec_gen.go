@@ -199,6 +199,71 @@ type testdatakindsInnerChangedRunGoGenerate = struct {
 
 var _ testdatakindsInnerChangedRunGoGenerate = testdatakinds.Inner{}
 
+var testdatakindsLedgerCodec = jobrt.Codec[testdatakinds.Ledger]{
+	Append: appendTestdatakindsLedger,
+	Decode: func(data []byte, v *testdatakinds.Ledger) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsLedger)
+	},
+	Schema: "d4d27e1cd6fe1696",
+}
+
+type testdatakindsLedgerChangedRunGoGenerate = struct {
+	Sums map[testdatakinds.Cents]big.Int `json:"sums"`
+}
+
+var _ testdatakindsLedgerChangedRunGoGenerate = testdatakinds.Ledger{}
+
+func appendTestdatakindsLedger(dst []byte, v *testdatakinds.Ledger) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"sums":`...)
+	if v.Sums == nil {
+		dst = append(dst, "null"...)
+	} else {
+		e1 := jobjson.IntEntries(v.Sums)
+		dst = append(dst, '{')
+		for i1 := range e1 {
+			if i1 > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = jobjson.AppendString(dst, e1[i1].Key); err != nil {
+				return dst, jobjson.At(err, ".sums", jobjson.Key(e1[i1].Key))
+			}
+			dst = append(dst, ':')
+			if dst, err = jobjson.AppendMarshaler(dst, &e1[i1].Value); err != nil {
+				return dst, jobjson.At(err, ".sums", jobjson.Key(e1[i1].Key))
+			}
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsLedger(r *jobjson.Reader, v *testdatakinds.Ledger) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "sums":
+			if r.Map() {
+				if v.Sums == nil {
+					v.Sums = make(map[testdatakinds.Cents]big.Int)
+				}
+				for r.More() {
+					k1 := jobjson.IntKey[testdatakinds.Cents](r)
+					var e1 big.Int
+					jobjson.ReadUnmarshaler(r, &e1)
+					v.Sums[k1] = e1
+				}
+			} else {
+				v.Sums = nil
+			}
+		default:
+			r.Skip()
+		}
+	}
+}
+
 var testdatakindsLineCodec = jobrt.Codec[testdatakinds.Line]{
 	Append: appendTestdatakindsLine,
 	Decode: func(data []byte, v *testdatakinds.Line) error {
@@ -283,7 +348,7 @@ var testdatakindsMethodsCodec = jobrt.Codec[testdatakinds.Methods]{
 	Decode: func(data []byte, v *testdatakinds.Methods) error {
 		return jobjson.Decode(data, v, decodeTestdatakindsMethods)
 	},
-	Schema: "cbb13ef7fc638d2d",
+	Schema: "0626dbf17fee02da",
 }
 
 type testdatakindsMethodsChangedRunGoGenerate = struct {
@@ -298,6 +363,8 @@ type testdatakindsMethodsChangedRunGoGenerate = struct {
 	Color  testdatakinds.Color            `json:"color"`
 	Colors []testdatakinds.Color          `json:"colors"`
 	ColorP *testdatakinds.Color           `json:"color_p"`
+	Pair   [2]*testdatakinds.Color        `json:"pair"`
+	Bigs   map[string]*big.Int            `json:"bigs"`
 	TimeP  *time.Time                     `json:"time_p"`
 	Times  []time.Time                    `json:"times"`
 }
@@ -395,6 +462,45 @@ func appendTestdatakindsMethods(dst []byte, v *testdatakinds.Methods) ([]byte, e
 		if dst, err = jobjson.AppendText(dst, v.ColorP); err != nil {
 			return dst, jobjson.At(err, ".color_p")
 		}
+	}
+	dst = append(dst, `,"pair":`...)
+	dst = append(dst, '[')
+	for i1 := range v.Pair {
+		if i1 > 0 {
+			dst = append(dst, ',')
+		}
+		if v.Pair[i1] == nil {
+			dst = append(dst, "null"...)
+		} else {
+			if dst, err = jobjson.AppendText(dst, v.Pair[i1]); err != nil {
+				return dst, jobjson.At(err, ".pair", i1)
+			}
+		}
+	}
+	dst = append(dst, ']')
+	dst = append(dst, `,"bigs":`...)
+	if v.Bigs == nil {
+		dst = append(dst, "null"...)
+	} else {
+		e1 := jobjson.StringEntries(v.Bigs)
+		dst = append(dst, '{')
+		for i1 := range e1 {
+			if i1 > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = jobjson.AppendString(dst, e1[i1].Key); err != nil {
+				return dst, jobjson.At(err, ".bigs", jobjson.Key(e1[i1].Key))
+			}
+			dst = append(dst, ':')
+			if e1[i1].Value == nil {
+				dst = append(dst, "null"...)
+			} else {
+				if dst, err = jobjson.AppendMarshaler(dst, e1[i1].Value); err != nil {
+					return dst, jobjson.At(err, ".bigs", jobjson.Key(e1[i1].Key))
+				}
+			}
+		}
+		dst = append(dst, '}')
 	}
 	dst = append(dst, `,"time_p":`...)
 	if v.TimeP == nil {
@@ -497,6 +603,46 @@ func decodeTestdatakindsMethods(r *jobjson.Reader, v *testdatakinds.Methods) {
 				}
 				jobjson.ReadText(r, v.ColorP)
 			}
+		case "pair":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					if i1 >= len(v.Pair) {
+						r.Skip()
+						continue
+					}
+					if r.Null() {
+						v.Pair[i1] = nil
+					} else {
+						if v.Pair[i1] == nil {
+							v.Pair[i1] = new(testdatakinds.Color)
+						}
+						jobjson.ReadText(r, v.Pair[i1])
+					}
+				}
+				clear(v.Pair[min(i1, len(v.Pair)):])
+			}
+		case "bigs":
+			if r.Map() {
+				if v.Bigs == nil {
+					v.Bigs = make(map[string]*big.Int)
+				}
+				for r.More() {
+					k1 := string(r.Key())
+					var e1 *big.Int
+					if r.Null() {
+						e1 = nil
+					} else {
+						if e1 == nil {
+							e1 = new(big.Int)
+						}
+						jobjson.ReadUnmarshaler(r, e1)
+					}
+					v.Bigs[k1] = e1
+				}
+			} else {
+				v.Bigs = nil
+			}
 		case "time_p":
 			if r.Null() {
 				v.TimeP = nil
@@ -554,7 +700,7 @@ var testdatakindsNamedCodec = jobrt.Codec[testdatakinds.Named]{
 	Decode: func(data []byte, v *testdatakinds.Named) error {
 		return jobjson.Decode(data, v, decodeTestdatakindsNamed)
 	},
-	Schema: "27f55d74085c510e",
+	Schema: "a78ba18791408d34",
 }
 
 type testdatakindsNamedChangedRunGoGenerate = struct {
@@ -565,7 +711,10 @@ type testdatakindsNamedChangedRunGoGenerate = struct {
 	Single testdatakinds.Single
 	Label  testdatakinds.Label
 	Digest testdatakinds.Digest
+	Octets []testdatakinds.Small
+	Flags  [2]testdatakinds.Flag
 	Span   testdatakinds.Span
+	ByKey  map[testdatakinds.Point]testdatakinds.Cents
 }
 
 var _ testdatakindsNamedChangedRunGoGenerate = testdatakinds.Named{}
@@ -592,8 +741,40 @@ func appendTestdatakindsNamed(dst []byte, v *testdatakinds.Named) ([]byte, error
 	}
 	dst = append(dst, `,"Digest":`...)
 	dst = jobjson.AppendBytes(dst, v.Digest)
+	dst = append(dst, `,"Octets":`...)
+	dst = jobjson.AppendBytes(dst, v.Octets)
+	dst = append(dst, `,"Flags":`...)
+	dst = append(dst, '[')
+	for i1 := range v.Flags {
+		if i1 > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jobjson.AppendBool(dst, v.Flags[i1])
+	}
+	dst = append(dst, ']')
 	dst = append(dst, `,"Span":`...)
 	dst = jobjson.AppendInt(dst, v.Span)
+	dst = append(dst, `,"ByKey":`...)
+	if v.ByKey == nil {
+		dst = append(dst, "null"...)
+	} else {
+		e1, keyErr := jobjson.TextEntries(v.ByKey)
+		if keyErr != nil {
+			return dst, jobjson.At(keyErr, ".ByKey")
+		}
+		dst = append(dst, '{')
+		for i1 := range e1 {
+			if i1 > 0 {
+				dst = append(dst, ',')
+			}
+			if dst, err = jobjson.AppendString(dst, e1[i1].Key); err != nil {
+				return dst, jobjson.At(err, ".ByKey", jobjson.Key(e1[i1].Key))
+			}
+			dst = append(dst, ':')
+			dst = jobjson.AppendInt(dst, e1[i1].Value)
+		}
+		dst = append(dst, '}')
+	}
 	return append(dst, '}'), nil
 }
 
@@ -617,8 +798,37 @@ func decodeTestdatakindsNamed(r *jobjson.Reader, v *testdatakinds.Named) {
 			jobjson.ReadString(r, &v.Label)
 		case "Digest":
 			jobjson.ReadBytes(r, &v.Digest)
+		case "Octets":
+			jobjson.ReadBytes(r, &v.Octets)
+		case "Flags":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					if i1 >= len(v.Flags) {
+						r.Skip()
+						continue
+					}
+					jobjson.ReadBool(r, &v.Flags[i1])
+				}
+				clear(v.Flags[min(i1, len(v.Flags)):])
+			}
 		case "Span":
 			jobjson.ReadInt(r, &v.Span)
+		case "ByKey":
+			if r.Map() {
+				if v.ByKey == nil {
+					v.ByKey = make(map[testdatakinds.Point]testdatakinds.Cents)
+				}
+				for r.More() {
+					var k1 testdatakinds.Point
+					r.TextKey(&k1)
+					var e1 testdatakinds.Cents
+					jobjson.ReadInt(r, &e1)
+					v.ByKey[k1] = e1
+				}
+			} else {
+				v.ByKey = nil
+			}
 		default:
 			r.Skip()
 		}

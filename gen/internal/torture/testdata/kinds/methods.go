@@ -57,19 +57,21 @@ func (c *Color) UnmarshalText(text []byte) error {
 
 // Methods has fields that write themselves.
 type Methods struct {
-	Raw    json.RawMessage  `json:"raw"`
-	Big    *big.Int         `json:"big"`
-	BigVal big.Int          `json:"big_val"`
-	Addr   netip.Addr       `json:"addr"`
-	IP     net.IP           `json:"ip"`
-	Money  Money            `json:"money"`
-	Prices []Money          `json:"prices"`
-	ByName map[string]Money `json:"by_name"`
-	Color  Color            `json:"color"`
-	Colors []Color          `json:"colors"`
-	ColorP *Color           `json:"color_p"`
-	TimeP  *time.Time       `json:"time_p"`
-	Times  []time.Time      `json:"times"`
+	Raw    json.RawMessage     `json:"raw"`
+	Big    *big.Int            `json:"big"`
+	BigVal big.Int             `json:"big_val"`
+	Addr   netip.Addr          `json:"addr"`
+	IP     net.IP              `json:"ip"`
+	Money  Money               `json:"money"`
+	Prices []Money             `json:"prices"`
+	ByName map[string]Money    `json:"by_name"`
+	Color  Color               `json:"color"`
+	Colors []Color             `json:"colors"`
+	ColorP *Color              `json:"color_p"`
+	Pair   [2]*Color           `json:"pair"`
+	Bigs   map[string]*big.Int `json:"bigs"`
+	TimeP  *time.Time          `json:"time_p"`
+	Times  []time.Time         `json:"times"`
 }
 
 // Words has names that need care.
@@ -98,4 +100,9 @@ type Private struct {
 type Card struct {
 	Number string `json:"number" job:"secret"`
 	Brand  string `json:"brand"`
+}
+
+// Ledger has map elements whose MarshalJSON needs a pointer, which encoding/json does not call.
+type Ledger struct {
+	Sums map[Cents]big.Int `json:"sums"`
 }

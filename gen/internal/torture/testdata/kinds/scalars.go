@@ -1,7 +1,10 @@
 // Package kinds has a type for every way of storing a value.
 package kinds
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Named forms of basic types.
 type (
@@ -46,5 +49,20 @@ type Named struct {
 	Single Single
 	Label  Label
 	Digest Digest
+	Octets []Small
+	Flags  [2]Flag
 	Span   Span
+	ByKey  map[Point]Cents
+}
+
+// Point is a struct that is text, in map keys too.
+type Point struct{ X, Y int }
+
+// MarshalText implements encoding.TextMarshaler.
+func (p Point) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d/%d", p.X, p.Y), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Point) UnmarshalText(text []byte) error {
+	_, err := fmt.Sscanf(string(text), "%d/%d", &p.X, &p.Y)
+	return err
 }

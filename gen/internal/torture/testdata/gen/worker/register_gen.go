@@ -96,9 +96,7 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.SendInvoiceJob, d.BillingService.SendInvoice, jobrt.PermanentErrors(billing.ErrBadAddress), jobrt.PermanentErrorType[*billing.AddressError]()); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.SparseJob, func(ctx context.Context, args testdatakinds.Sparse) (jobrt.None, error) {
-		return jobrt.None{}, billing.Sparse(ctx, args)
-	}); err != nil {
+	if err := jobrt.Register(r, gen.SparseJob, billing.Sparse); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
@@ -152,7 +150,7 @@ type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, tes
 
 var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
 
-type sparseChangedRunGoGenerate func(context.Context, testdatakinds.Sparse) error
+type sparseChangedRunGoGenerate func(context.Context, testdatakinds.Sparse) (testdatakinds.Ledger, error)
 
 var _ sparseChangedRunGoGenerate = billing.Sparse
 
