@@ -15,6 +15,12 @@ import (
 
 var ann = SendInvoice{InvoiceID: 7, Email: "ann@example.com"}
 
+// count panics with a nil map.
+func count(m map[string]int, key string) error {
+	m[key]++
+	return nil
+}
+
 // runWith runs one job with the given handler.
 func runWith(t *testing.T, handler func(context.Context, SendInvoice) (Receipt, error), opts ...jobrt.EnqueueOption) (Receipt, jobtest.Outcome) {
 	t.Helper()
@@ -78,9 +84,7 @@ func TestEveryEndOfAHandlerHasItsVerdict(t *testing.T) {
 		},
 		"panic": {
 			handler: func(context.Context, SendInvoice) (Receipt, error) {
-				var m map[string]int
-				m["x"] = 1
-				return Receipt{}, nil
+				return Receipt{}, count(nil, "x")
 			},
 			verdict: jobrt.VerdictRetry, state: jobrt.StateScheduled, err: "nil map", stack: true,
 		},
