@@ -91,7 +91,7 @@ func TestUniqueKeysAreDigestsWithinTheirKind(t *testing.T) {
 func TestEachComesAfterTheCommonOptionsAndStaysWithItsJob(t *testing.T) {
 	s := new(fakeStore)
 	ids := []ID{NewID(), NewID(), NewID()}
-	_, err := EnqueueMany(t.Context(), newTestClient(t, s), sendJob(), make([]order, 3), Tags("all"), Priority(7),
+	_, err := EnqueueMany(t.Context(), newTestClient(t, s), sendJob(), make([]order, 3), Tags("all"), Tags("more"), Priority(7),
 		Each(func(i int) []EnqueueOption {
 			return []EnqueueOption{WithID(ids[i]), Tags(string(rune('a' + i))), Priority(i + 1)}[:i+1]
 		}))
@@ -109,9 +109,9 @@ func TestEachComesAfterTheCommonOptionsAndStaysWithItsJob(t *testing.T) {
 		got = append(got, sent{j.ID, j.Resend, j.Priority, j.Tags})
 	}
 	want := []sent{
-		{ids[0], true, 7, []string{"mail", "all"}},
-		{ids[1], true, 7, []string{"mail", "all", "b"}},
-		{ids[2], true, 3, []string{"mail", "all", "c"}},
+		{ids[0], true, 7, []string{"mail", "all", "more"}},
+		{ids[1], true, 7, []string{"mail", "all", "more", "b"}},
+		{ids[2], true, 3, []string{"mail", "all", "more", "c"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs differ (-want +got):\n%s", diff)
