@@ -24,6 +24,9 @@ var seller = billing.Seller{
 	Email:   "billing@northwind.example",
 }
 
+// leaseTTL is shorter than the default: who has killed the process doesn't want to wait long for the jobs that it held.
+const leaseTTL = 10 * time.Second
+
 // bill is the whole program: read, enqueue, work, count. It reports whether the count adds up.
 func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (balanced bool, err error) {
 	outbox, err := billing.OpenOutbox(o.out)
@@ -115,9 +118,8 @@ func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *kille
 		return nil, nil, err
 	}
 	pool, err := jobrt.NewPool(client, registry, jobrt.PoolConfig{
-		Queues: []jobrt.QueueConfig{{Name: queue, Workers: o.workers}},
-		// A third of the default: after a kill one doesn't want to wait long for the jobs of the dead process.
-		LeaseTTL: 5 * time.Second,
+		Queues:   []jobrt.QueueConfig{{Name: queue, Workers: o.workers}},
+		LeaseTTL: leaseTTL,
 		// A line that was mailed is known by its job in the history: see jobID.
 		KeepHistory: 365 * 24 * time.Hour,
 	})

@@ -24,7 +24,7 @@ func work(ctx context.Context, pool *jobrt.Pool, client *jobrt.Client, total int
 		return nil
 	}
 	if left.running > 0 {
-		slog.Info(fmt.Sprintf("%d jobs are in the hands of another process; if it is dead, they come back within 15s", left.running))
+		slog.Info(fmt.Sprintf("%d jobs are in the hands of another process; if it is dead, they come back within about %v", left.running, leaseTTL*3/2))
 	}
 
 	poolCtx, stop := context.WithCancel(ctx)
