@@ -233,6 +233,21 @@ func TestAHandlerCanFinishInATransaction(t *testing.T) {
 	jobtest.RequireEnqueued(t, env, SendInvoiceJob, SendInvoice{InvoiceID: 8})
 }
 
+func TestARolledBackFinishDoesNotCount(t *testing.T) {
+	_, env := jobtest.New(t)
+	reg := registry(t, func(ctx context.Context, _ SendInvoice) (Receipt, error) {
+		tx := env.Store.Begin()
+		if err := jobrt.FinishInTx(ctx, tx, Receipt{MessageID: "tx"}); err != nil {
+			return Receipt{}, err
+		}
+		return Receipt{}, errors.Join(errors.New("disk full"), tx.Rollback())
+	})
+	_, o := jobtest.Run(t, env, reg, SendInvoiceJob, ann)
+	if o.Verdict != jobrt.VerdictRetry || o.Job.State != jobrt.StateScheduled {
+		t.Fatalf("got %v, want a retry", o)
+	}
+}
+
 func TestATransactionThatEndedIsRefused(t *testing.T) {
 	ctx, env := jobtest.New(t)
 	tx := env.Store.Begin()
