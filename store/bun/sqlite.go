@@ -3,6 +3,7 @@ package bunstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -17,6 +18,8 @@ type sqliteDialect struct {
 	writer *sqliteWriter
 	// timeout ends a call of a session whose context has no deadline of its own.
 	timeout time.Duration
+	// deaf makes Listen refuse.
+	deaf bool
 	// cutAt is the length of the write-ahead log, in pages, from which on Maintain tries to cut it.
 	cutAt int64
 }
@@ -27,13 +30,25 @@ var (
 )
 
 // useSQLite makes a store of db.
-func useSQLite(s *Store, db *bun.DB) {
+func useSQLite(s *Store, db *bun.DB) error {
+	if s.cfg.Schema != "" {
+		return fmt.Errorf("Config.Schema is %q, but SQLite has no schemas; use Prefix", s.cfg.Schema)
+	}
 	s.db = db
-	s.d = &sqliteDialect{db: db.DB, names: s.names, writer: newSQLiteWriter(db.DB), timeout: s.cfg.Timeout, cutAt: walPages}
+	s.d = &sqliteDialect{
+		db: db.DB, names: s.names, writer: newSQLiteWriter(db.DB), timeout: s.cfg.Timeout, deaf: s.cfg.NoListen,
+		cutAt: walPages,
+	}
+	return nil
 }
 
-func newSQLite(_ context.Context, s *Store) error {
-	useSQLite(s, s.db)
+func newSQLite(ctx context.Context, s *Store) error {
+	if err := useSQLite(s, s.db); err != nil {
+		return err
+	}
+	if file, err := s.d.identity(ctx, s.d.own()); err == nil && file != "" { // check will say what else is wrong
+		s.address = "sqlite:" + file
+	}
 	return nil
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
 // newSQLitePool is an application's own pool.
@@ -201,6 +203,23 @@ func TestOpenTakesTheFileThatTheAddressNames(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("open %s: got %v, want an error that says %q", address, err, want)
 		}
+	}
+}
+
+func TestASQLiteStoreSaysWhatItCannotDo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jobs.db")
+	if s, err := Open(testContext(t), "sqlite:"+path, Config{Schema: "billing"}); err == nil || !strings.Contains(err.Error(), "no schemas") {
+		t.Errorf("open with a schema: %v, %v", s, err)
+	}
+	s, err := New(newSQLitePool(t, sqliteAddress(path, sqliteSettings)), Config{Migrate: Check, Prefix: "x_"})
+	var schema *SchemaError
+	if !errors.As(err, &schema) || schema.Command != "jobctl --db sqlite:"+path+" --prefix x_ migrate up" {
+		t.Errorf("new without tables: %v, %v", s, err)
+	}
+	s = openSQLiteFile(t, path, Config{NoListen: true})
+	session, _ := newSQLiteWorker(t, s)
+	if err := session.Listen(testContext(t), func(string) {}); !errors.Is(err, jobrt.ErrNoListen) {
+		t.Errorf("listen: %v, want ErrNoListen", err)
 	}
 }
 

@@ -25,6 +25,9 @@ const sqliteReadyQueues = `
 // connection. It is read on the writer's connection, so that the store's own commits don't count: their callers wake
 // the pools of this process themselves. Only queues that have something to claim are named.
 func (s *sqliteSession) Listen(ctx context.Context, wake func(queue string)) error {
+	if s.d.deaf {
+		return jobrt.ErrNoListen
+	}
 	ticker := time.NewTicker(listenEvery)
 	defer ticker.Stop()
 	var seen int64

@@ -47,7 +47,10 @@ func openSQLite(ctx context.Context, s *Store, path string) error {
 		_ = db.Close()
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	useSQLite(s, bun.NewDB(db, sqlitedialect.New()))
+	if err := useSQLite(s, bun.NewDB(db, sqlitedialect.New())); err != nil {
+		_ = db.Close()
+		return err
+	}
 	return nil
 }
 

@@ -102,19 +102,17 @@ func (w *sqliteWriter) write(ctx context.Context, f func(q querier) error) error
 		return err
 	})
 	if isBusy(err) {
-		err = &lockedError{waited: time.Since(begun).Round(time.Second), err: err}
+		err = &lockedError{waited: time.Since(begun).Round(time.Millisecond), err: err}
 	}
-	if err != nil {
-		w.abandon(err)
-		return err
+	if err == nil {
+		err = f(w)
 	}
-	err = f(w)
 	if err == nil && ctx.Err() != nil { // before the COMMIT it is certain that nothing happened
 		err = context.Cause(ctx)
 	}
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	if err != nil {
+	if err != nil { // after a failed BEGIN too: a driver may say that it was cut off when it had succeeded
 		w.rollback(settle)
 		return err
 	}
@@ -137,7 +135,7 @@ func (w *sqliteWriter) begin(ctx context.Context, db *bun.DB) (tx bun.Tx, end fu
 		return err
 	})
 	if isBusy(err) {
-		err = &lockedError{waited: time.Since(begun).Round(time.Second), err: err}
+		err = &lockedError{waited: time.Since(begun).Round(time.Millisecond), err: err}
 	}
 	if err != nil {
 		w.leave()
@@ -200,13 +198,6 @@ func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int64) error {
 func (w *sqliteWriter) rollback(ctx context.Context) {
 	_, err := w.exec(ctx, "ROLLBACK")
 	if err != nil && !strings.Contains(err.Error(), "no transaction is active") {
-		w.discard()
-	}
-}
-
-// abandon throws the connection away when err says that it is of no use any more.
-func (w *sqliteWriter) abandon(err error) {
-	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
 		w.discard()
 	}
 }
