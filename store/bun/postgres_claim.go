@@ -17,6 +17,8 @@ type queueCursor struct {
 	turn  chan struct{}
 	ends  map[string]cursorEnd
 	front time.Time // when a claim has looked at the front last
+	// crowded is until when claims look at more rows than they want, because others want the same.
+	crowded time.Time
 }
 
 type cursorEnd struct {
@@ -28,12 +30,17 @@ type cursorEnd struct {
 // frontEvery is how long at most rows before the cursor wait while claims find enough behind it.
 const frontEvery = 100 * time.Millisecond
 
-// crowd is how many times more rows a claim looks at when others have locked those at the front.
-const crowd = 4
+const (
+	// crowd is how many times more rows a claim looks at when others have locked those at the front.
+	crowd = 4
+	// crowdFor is how long it then does so.
+	crowdFor = time.Second
+)
 
 // claimSQL claims ready jobs: for each kind the first ones behind its cursor, merged, and of these the first that
 // nobody else has locked. It reads one stretch of the index per kind, whatever stands in the queue besides. Rows are
-// locked and updated by ctid, with their state checked again under the lock.
+// locked and updated by ctid, with their state checked again under the lock: not with =, by which the planner would take
+// the index of all ready jobs for a better way to them.
 //
 // In: worker, queue, kinds, the cursor's priorities, run_ats and ids, how many to look at, how many to take, how many of
 // them to mark as started. Out: claimedColumns, in no order; nothing at all when the worker's lease is lost.
@@ -53,7 +60,7 @@ WITH me AS MATERIALIZED (
 	ORDER BY j.priority, j.run_at, j.id LIMIT $7::integer
 ), mine AS MATERIALIZED (
 	SELECT ctid AS c, priority, run_at, id FROM {jobs}
-	WHERE ctid = ANY (ARRAY(SELECT c FROM seen)) AND state = 'ready' AND queue = $2::text
+	WHERE ctid = ANY (ARRAY(SELECT c FROM seen)) AND state IS NOT DISTINCT FROM 'ready'
 	ORDER BY priority, run_at, id LIMIT $8::integer FOR UPDATE SKIP LOCKED
 )
 UPDATE {jobs} SET state = 'running', lease_seq = lease_seq + 1, lease_owner = (SELECT id FROM me),
@@ -105,7 +112,7 @@ func (s *pgSession) claim(ctx context.Context, q *queueCursor, r jobrt.ClaimRequ
 	var jobs []jobrt.ClaimedJob
 	if !r.FromFront && len(q.ends) > 0 && now.Sub(q.front) < frontEvery {
 		var err error
-		if jobs, err = s.claimOnce(ctx, q, r, r.Limit); err != nil || len(jobs) == r.Limit {
+		if jobs, err = s.claimOnce(ctx, q, r); err != nil || len(jobs) == r.Limit {
 			return jobs, err
 		}
 	}
@@ -113,7 +120,7 @@ func (s *pgSession) claim(ctx context.Context, q *queueCursor, r jobrt.ClaimRequ
 	q.front = now
 	r.Limit -= len(jobs)
 	r.Start = max(0, r.Start-len(jobs))
-	more, err := s.claimOnce(ctx, q, r, r.Limit)
+	more, err := s.claimOnce(ctx, q, r)
 	jobs = append(jobs, more...)
 	if err != nil || len(jobs) > 0 {
 		return jobs, err
@@ -127,11 +134,16 @@ func (s *pgSession) claim(ctx context.Context, q *queueCursor, r jobrt.ClaimRequ
 	case !ready:
 		return nil, nil
 	}
-	return s.claimOnce(ctx, q, r, r.Limit*crowd)
+	q.crowded = now.Add(crowdFor)
+	return s.claimOnce(ctx, q, r)
 }
 
 // claimOnce runs claimSQL and moves the cursor.
-func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.ClaimRequest, look int) ([]jobrt.ClaimedJob, error) {
+func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.ClaimRequest) ([]jobrt.ClaimedJob, error) {
+	look := r.Limit
+	if time.Now().Before(q.crowded) {
+		look *= crowd
+	}
 	n := len(r.Kinds)
 	kinds, priorities, runAts, ids := newColumn(n, 32), newColumn(n, 1), newColumn(n, 32), newColumn(n, 32)
 	for _, kind := range r.Kinds {

@@ -15,11 +15,11 @@ import (
 const hurrySQL = `
 WITH l AS MATERIALIZED (
 	SELECT t.c FROM unnest($1::text::uuid[]) x(id) CROSS JOIN LATERAL (
-		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND state = 'scheduled' FOR UPDATE
+		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND state IS NOT DISTINCT FROM 'scheduled' FOR UPDATE
 	) t
 )
 UPDATE {jobs} SET state = 'ready', run_at = statement_timestamp()
-WHERE ctid = ANY (ARRAY(SELECT c FROM l)) AND state = 'scheduled' RETURNING id`
+WHERE ctid = ANY (ARRAY(SELECT c FROM l)) RETURNING id`
 
 // lockDeadSQL locks dead jobs.
 //

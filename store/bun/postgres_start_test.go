@@ -229,7 +229,6 @@ func TestNewTakesTheApplicationsPool(t *testing.T) {
 	}
 }
 
-
 func sampleJob() jobrt.NewJob {
 	return jobrt.NewJob{
 		ID: jobrt.NewID(), Service: "billing", Kind: "billing/x.Send", Queue: "billing", Priority: 5, MaxRetries: 3,
