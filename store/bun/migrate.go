@@ -171,6 +171,9 @@ func (s *Store) migrate(ctx context.Context, to int, down bool) (steps []Migrati
 	if err != nil {
 		return nil, err
 	}
+	if d, ok := s.d.(interface{ tablesMade(context.Context) error }); ok && !down && len(steps) > 0 {
+		return steps, d.tablesMade(ctx)
+	}
 	return steps, nil
 }
 

@@ -148,7 +148,9 @@ func (r *redial) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 func (r *redial) dial(ctx context.Context) (driver.Conn, error) {
-	return stdlib.GetConnector(*r.p.directConfig()).Connect(ctx)
+	cfg := r.p.directConfig()
+	cfg.RuntimeParams["application_name"] = "jobgen worker"
+	return stdlib.GetConnector(*cfg).Connect(ctx)
 }
 
 // Driver implements driver.Connector.

@@ -29,8 +29,12 @@ func (s *pgSession) Maintain(ctx context.Context, keep time.Duration) error {
 		return s.failed("maintain", fmt.Errorf("keep %v is negative", keep))
 	}
 	return s.failed("maintain", errors.Join(
-		s.p.makePartitions(ctx, s.work), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimRest(ctx)))
+		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimRest(ctx)))
 }
+
+// tablesMade implements the hook of migrate: without partitions for the first days, their jobs would keep those days in
+// the default partition for good.
+func (p *postgres) tablesMade(ctx context.Context) error { return p.makePartitions(ctx, 1) }
 
 func partitionName(day time.Time) string { return "history_" + day.Format("20060102") }
 
@@ -44,10 +48,13 @@ func dayBound(day time.Time) string {
 	return id.String()
 }
 
-// makePartitions makes history's partitions for yesterday, today and the days ahead. It attaches finished tables: making
+// makePartitions makes history's partitions for yesterday, today and so many days ahead. It attaches finished tables: making
 // a partition in place would lock history against everybody. A day of which the default partition holds rows already
 // stays there.
-func (p *postgres) makePartitions(ctx context.Context, q querier) error {
+func (p *postgres) makePartitions(ctx context.Context, ahead int) error {
+	ctx, cancel := p.s.bounded(ctx)
+	defer cancel()
+	q := sqlQuerier{p.control.workPool(p.db), p.lead}
 	var today instant
 	if _, err := first(ctx, q, []any{&today}, `SELECT statement_timestamp()`); err != nil {
 		return err
@@ -58,7 +65,7 @@ func (p *postgres) makePartitions(ctx context.Context, q querier) error {
 	}
 	start := today.Truncate(24*time.Hour).AddDate(0, 0, -1)
 	var errs []error
-	for i := range partitionDays + 2 {
+	for i := range ahead + 2 {
 		day := start.AddDate(0, 0, i)
 		if _, known := there[partitionName(day)]; known {
 			continue
@@ -119,12 +126,14 @@ func (p *postgres) partitions(ctx context.Context, q querier) (map[string]time.T
 // rows. It is kept from days in which some job has ended later than keep ago, and left for the next time when somebody
 // reads the day.
 func (s *pgSession) dropPartitions(ctx context.Context, keep time.Duration) error {
-	days, err := s.p.partitions(ctx, s.work)
+	now, err := s.now(ctx)
 	if err != nil {
 		return err
 	}
-	var now instant
-	if _, err := first(ctx, s.work, []any{&now}, `SELECT statement_timestamp()`); err != nil {
+	call, cancel := s.p.s.bounded(ctx)
+	days, err := s.p.partitions(call, s.work)
+	cancel()
+	if err != nil {
 		return err
 	}
 	var errs []error
@@ -194,8 +203,8 @@ WITH c AS MATERIALIZED (
 SELECT job_id FROM c ORDER BY job_id DESC LIMIT 1`
 
 func (s *pgSession) trimHistory(ctx context.Context, keep time.Duration) error {
-	var now instant
-	if _, err := first(ctx, s.work, []any{&now}, `SELECT statement_timestamp()`); err != nil {
+	now, err := s.now(ctx)
+	if err != nil {
 		return err
 	}
 	// A job ends after it was made, so a row that is old enough has an id that is.
@@ -236,6 +245,15 @@ DELETE FROM {workers} WHERE id = ANY (ARRAY(
 
 func (s *pgSession) trimRest(ctx context.Context) error {
 	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch))
+}
+
+// now is the server's clock.
+func (s *pgSession) now(ctx context.Context) (time.Time, error) {
+	ctx, cancel := s.p.s.bounded(ctx)
+	defer cancel()
+	var now instant
+	_, err := first(ctx, s.work, []any{&now}, `SELECT statement_timestamp()`)
+	return now.Time, err
 }
 
 // repeat runs a statement until it changes nothing.

@@ -116,7 +116,7 @@ func TestCheckNamesTheCommandThatMigrates(t *testing.T) {
 	if parseErr != nil {
 		t.Fatal(parseErr)
 	}
-	want := fmt.Sprintf("jobctl --db postgres://app@%s:%d/%s --schema work --prefix own_ migrate up", cfg.Host, cfg.Port, cfg.Database)
+	want := fmt.Sprintf("jobctl --db 'postgres://app@%s:%d/%s?sslmode=disable' --schema work --prefix own_ migrate up", cfg.Host, cfg.Port, cfg.Database)
 	if schema.Command != want {
 		t.Errorf("command %q, want %q", schema.Command, want)
 	}

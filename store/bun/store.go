@@ -270,6 +270,8 @@ func redact(dsn string) string {
 		user, _, _ := strings.Cut(rest[:at], ":")
 		rest = user + rest[at:]
 	}
-	rest, _, _ = strings.Cut(rest, "?")
+	if rest, query, _ := strings.Cut(rest, "?"); strings.Contains(query, "pass") {
+		return scheme + "://" + rest
+	}
 	return scheme + "://" + rest
 }
