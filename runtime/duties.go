@@ -2,6 +2,7 @@ package jobrt
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -67,9 +68,9 @@ func (d *duties) run(ctx context.Context) {
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
-		if err == nil && !now.Before(rescue) && d.pool.lease.mayRescue() {
+		if !now.Before(rescue) && d.pool.lease.mayRescue() { // even when promotion fails
 			rescue = now.Add(rescueEvery)
-			err = d.rescue(ctx, rescueEvery)
+			err = errors.Join(err, d.rescue(ctx, rescueEvery))
 		}
 		if err == nil && !now.Before(maintain) {
 			maintain = now.Add(maintainEvery)

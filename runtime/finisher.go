@@ -135,11 +135,11 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 			continue
 		case FinishRefused:
 			if next, ok := withoutPoison(end); ok {
-				p.log.Error("job's result or error cannot be stored; it is replaced", "id", end.ID, "err", r.Err)
+				p.log.Error("job's end cannot be stored as it is; it is replaced", "id", end.ID, "verdict", end.Verdict, "by", next.Verdict, "err", r.Err)
 				again = append(again, next)
 				continue
 			}
-			p.log.Error("job's end cannot be stored; it runs again when the lease has run out", "id", end.ID, "err", r.Err)
+			p.log.Error("job's end cannot be stored; the job is handed back", "id", end.ID, "verdict", end.Verdict, "err", r.Err)
 		case FinishStale:
 			p.log.Warn("job was taken back before its end was written; nothing changed", "id", end.ID, "fencing_token", end.LeaseSeq, "verdict", end.Verdict)
 		}
@@ -162,17 +162,26 @@ func backIn(f Finish) time.Duration {
 	return -1
 }
 
-// withoutPoison is the same end with nothing in it that a store could refuse; false when nothing is left to take out.
+// withoutPoison is the same end with nothing in it that a store could refuse. When nothing is left to take out, an end
+// that moves the job out of the queue becomes a failed attempt, which leaves it there; after that it is false, and
+// reconcile hands the job back.
 func withoutPoison(f Finish) (Finish, bool) {
 	if f.Result == nil && (f.Error == nil || f.Error.Message == unstorable) {
-		return f, false
+		if f.Verdict != VerdictSucceeded && f.Verdict != VerdictCancelled && f.Verdict != VerdictDead {
+			return f, false
+		}
+		f.Verdict, f.Reason, f.Delay = VerdictRetry, "", unstorableDelay
 	}
 	f.Result = nil
 	f.Error = &AttemptError{Message: unstorable, Fingerprint: "0000000000000000"}
 	return f, true
 }
 
-const unstorable = "the result or error text could not be stored"
+const (
+	unstorable = "the result or error text could not be stored"
+	// unstorableDelay leaves time to mend the store before the work is done once more.
+	unstorableDelay = time.Hour
+)
 
 // pauseFor waits for d; false when ctx ends first.
 func pauseFor(ctx context.Context, d time.Duration) bool {

@@ -26,9 +26,11 @@ type group struct {
 	stopping bool
 }
 
+// prefetched is a claimed job that waits for a slot.
 type prefetched struct {
-	job ClaimedJob
-	at  time.Time
+	job   ClaimedJob
+	epoch context.Context // of the lease under which it was claimed
+	at    time.Time
 }
 
 const (
@@ -83,7 +85,7 @@ func (g *group) loop(ctx context.Context) {
 			continue
 		}
 		try = 0
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(g.untilOld(wait))
 		select {
 		case <-ctx.Done():
 		case <-g.woken:
@@ -178,11 +180,16 @@ func (g *group) ahead() (jobs int, fast []string) {
 	return min(g.slots*int(prefetchFor/slowest), prefetchMost), fast
 }
 
-// claim takes jobs and starts or buffers them. It returns how many there were.
+// claim takes jobs and starts or buffers them. It returns how many there were. When the pool stops, or loses its
+// lease, before the answer has come, they are handed back.
 func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 	p := g.pool
-	p.held.claims.RLock()
-	r.Worker = p.lease.worker()
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	p.held.beginClaim()
+	worker, epoch := p.lease.current()
+	r.Worker = worker
 	var jobs []ClaimedJob
 	// A claim is not cut off by the stop of the pool: its answer would be lost, and its jobs with it until the lease ends.
 	err := p.health.call(context.WithoutCancel(ctx), func(ctx context.Context) (err error) {
@@ -190,21 +197,25 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 		return err
 	})
 	p.held.add(jobs)
-	p.held.claims.RUnlock()
+	p.held.endClaim()
 	if err != nil {
-		if !errors.Is(err, ErrLeaseLost) {
-			p.lease.suspectClaims()
+		if !errors.Is(err, ErrLeaseLost) && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUncertain)) {
+			p.held.doubt()
 		}
 		return 0, err
 	}
 	for i := range jobs {
-		g.accept(jobs[i])
+		if ctx.Err() != nil || epoch.Err() != nil {
+			p.handBack(jobs[i].Ref)
+			continue
+		}
+		g.accept(jobs[i], epoch)
 	}
 	return len(jobs), nil
 }
 
 // accept starts a claimed job if it may, and buffers it otherwise.
-func (g *group) accept(job ClaimedJob) {
+func (g *group) accept(job ClaimedJob, epoch context.Context) {
 	if job.Suspect {
 		g.pool.gate.announce()
 		g.pool.handlers.Add(1)
@@ -216,10 +227,10 @@ func (g *group) accept(job ClaimedJob) {
 		g.busy++
 		g.mu.Unlock()
 		g.pool.handlers.Add(1)
-		go g.pool.runJob(g, job)
+		go g.pool.runJob(g, job, epoch)
 		return
 	}
-	g.buffer = append(g.buffer, prefetched{job, time.Now()})
+	g.buffer = append(g.buffer, prefetched{job, epoch, time.Now()})
 	g.mu.Unlock()
 }
 
@@ -231,20 +242,20 @@ func (g *group) startBuffered() {
 			g.mu.Unlock()
 			return
 		}
-		job := g.pop()
+		next := g.pop()
 		g.busy++
 		g.mu.Unlock()
 		g.pool.handlers.Add(1)
-		go g.pool.runJob(g, job)
+		go g.pool.runJob(g, next.job, next.epoch)
 	}
 }
 
 // pop takes the oldest buffered job. g.mu is held.
-func (g *group) pop() ClaimedJob {
-	job := g.buffer[0].job
+func (g *group) pop() prefetched {
+	oldest := g.buffer[0]
 	g.buffer[0] = prefetched{}
 	g.buffer = g.buffer[1:]
-	return job
+	return oldest
 }
 
 // release frees a slot, gives it to the next prefetched job, if there is one, and asks for more when few are left.
@@ -253,14 +264,14 @@ func (g *group) release() {
 	g.mu.Lock()
 	g.stalled = false
 	if len(g.buffer) > 0 && !g.stopping && g.pool.gate.enter() {
-		job := g.pop()
+		next := g.pop()
 		left := len(g.buffer)
 		g.mu.Unlock()
 		if left == 0 || left == g.slots {
 			g.wakeUp(false)
 		}
 		g.pool.handlers.Add(1)
-		go g.pool.runJob(g, job)
+		go g.pool.runJob(g, next.job, next.epoch)
 		return
 	}
 	g.busy--
@@ -268,16 +279,26 @@ func (g *group) release() {
 	g.wakeUp(false)
 }
 
+// untilOld is wait, or less when a prefetched job must be handed back before.
+func (g *group) untilOld(wait time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.buffer) == 0 {
+		return wait
+	}
+	return min(wait, max(prefetchAge-time.Since(g.buffer[0].at), 0))
+}
+
 // handBackOld returns prefetched jobs that have waited for longer than age, so that others can run them.
 func (g *group) handBackOld(age time.Duration) {
 	g.mu.Lock()
-	var old []ClaimedJob
+	var old []Ref
 	for len(g.buffer) > 0 && time.Since(g.buffer[0].at) >= age {
-		old = append(old, g.pop())
+		old = append(old, g.pop().job.Ref)
 		g.stalled = true
 	}
 	g.mu.Unlock()
-	for _, job := range old {
-		g.pool.finisher.add(Finish{Ref: job.Ref, Verdict: VerdictHandedBack, Worker: g.pool.lease.worker()})
+	for _, ref := range old {
+		g.pool.handBack(ref)
 	}
 }

@@ -50,7 +50,9 @@ func (h *health) retry(ctx context.Context, f func(context.Context) error) error
 	for try := 0; ; try++ {
 		err := bounded(ctx, f)
 		if err == nil || !transient(err) {
-			h.report(nil)
+			if err == nil || ctx.Err() == nil {
+				h.report(nil)
+			}
 			return err
 		}
 		if ctx.Err() == nil {

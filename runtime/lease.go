@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,9 +14,8 @@ import (
 // it counts LeaseTTL from before it sent the last successful renewal, less a margin, by the earlier of the monotonic
 // and the wall clock, because the monotonic one stands still while a machine is suspended.
 type lease struct {
-	pool   *Pool
-	ttl    time.Duration
-	claims atomic.Bool // the answer to a claim was lost: reconcile
+	pool *Pool
+	ttl  time.Duration
 
 	mu      sync.Mutex
 	id      ID
@@ -27,8 +25,9 @@ type lease struct {
 	end     context.CancelCauseFunc
 }
 
-func newLease(p *Pool, worker ID) *lease {
-	l := &lease{pool: p, ttl: p.config.LeaseTTL, id: worker, renewed: time.Now(), healthy: time.Now()}
+// newLease returns the lease of a worker whose registration was sent at the given time.
+func newLease(p *Pool, worker ID, sent time.Time) *lease {
+	l := &lease{pool: p, ttl: p.config.LeaseTTL, id: worker, renewed: sent, healthy: time.Now()}
 	l.begin()
 	return l
 }
@@ -67,7 +66,7 @@ func (l *lease) live() bool {
 func (l *lease) mayRescue() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.healthy.IsZero() && time.Since(l.healthy) >= l.ttl
+	return !l.healthy.IsZero() && time.Since(l.healthy) >= l.ttl && !l.overdue()
 }
 
 // cancelHandlers cancels the contexts of all handlers. Handlers that start later are cancelled too.
@@ -77,13 +76,21 @@ func (l *lease) cancelHandlers(cause error) {
 	l.end(cause)
 }
 
-// suspectClaims makes the keeper look for claims whose answer was lost.
-func (l *lease) suspectClaims() { l.claims.Store(true) }
+// lose notes that the lease has run out.
+func (l *lease) lose() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(ErrLeaseLost)
+	l.healthy = time.Time{}
+}
 
 // keep renews until ctx ends.
 func (l *lease) keep(ctx context.Context) {
-	wait := l.ttl / 3
-	for {
+	for renewed := true; ; {
+		wait := l.ttl / 20
+		if renewed {
+			wait = max(wait, l.ttl/3-l.age())
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -91,44 +98,62 @@ func (l *lease) keep(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		l.fence()
-		if l.renew(ctx) {
-			wait = l.ttl / 3
-			if l.claims.Swap(false) && l.pool.reconcile(ctx) != nil {
-				l.claims.Store(true)
-			}
-		} else {
-			wait = l.ttl / 20
-		}
-		l.fence()
+		renewed = l.renew(ctx)
 	}
+}
+
+// age is the time since the last successful renewal was sent.
+func (l *lease) age() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.renewed)
+}
+
+// guard fences until ctx ends. It does not wait for the keeper, because a call of the store may outlast its deadline: a
+// COMMIT, for one, is not cut off.
+func (l *lease) guard(ctx context.Context) {
+	ticker := time.NewTicker(l.ttl / 20)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			l.fence()
+		}
+	}
+}
+
+// overdue reports whether the lease is about to end, or may have ended. l.mu is held.
+func (l *lease) overdue() bool {
+	limit := l.ttl - l.margin()
+	wall := time.Now().Round(0).Sub(l.renewed.Round(0))
+	return time.Since(l.renewed) >= limit || wall >= limit
 }
 
 // fence stops the handlers when the lease is about to end.
 func (l *lease) fence() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limit := l.ttl - l.margin()
-	wall := time.Now().Round(0).Sub(l.renewed.Round(0))
-	if l.epoch.Err() == nil && (time.Since(l.renewed) >= limit || wall >= limit) {
+	if l.epoch.Err() == nil && l.overdue() {
 		l.pool.log.Error("worker lease is about to run out; handlers are stopped", "since", time.Since(l.renewed).Round(time.Millisecond))
 		l.end(ErrLeaseLost)
 	}
 }
 
-// renew extends the lease, or takes a new one when it is lost. Its deadline leaves fence time to act.
+// renew extends the lease, or takes a new one when it is lost. It reports whether the lease can be trusted now.
 func (l *lease) renew(ctx context.Context) bool {
 	sent := time.Now()
-	worker := l.worker()
+	worker, lost := l.worker(), false
 	bounded, cancel := context.WithTimeout(ctx, l.ttl/5)
 	defer cancel()
 	err := l.pool.session.Renew(bounded, worker)
 	if errors.Is(err, ErrLeaseLost) {
-		l.cancelHandlers(ErrLeaseLost)
+		l.lose()
+		lost = true
 		var id ID
 		if id, err = l.pool.session.Register(bounded, worker); err == nil {
 			l.pool.log.Warn("worker lease was lost; this process goes on as a new worker", "was", worker, "is", id)
-			l.claims.Store(true)
 			worker = id
 		}
 	}
@@ -146,6 +171,12 @@ func (l *lease) renew(ctx context.Context) bool {
 	l.id, l.renewed = worker, sent
 	if l.healthy.IsZero() {
 		l.healthy = time.Now()
+	}
+	if lost {
+		l.pool.held.doubt()
+	}
+	if l.overdue() { // the answer took too long
+		return false
 	}
 	if errors.Is(context.Cause(l.epoch), ErrLeaseLost) {
 		l.begin()

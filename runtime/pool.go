@@ -209,6 +209,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
 	loops.Go(func() { p.lease.keep(background) })
+	loops.Go(func() { p.lease.guard(background) })
+	loops.Go(func() { p.keepReconciled(background) })
 	loops.Go(func() { p.duties.run(background) })
 	loops.Go(func() { p.listen(background) })
 	p.finisher.start()
@@ -223,6 +225,9 @@ func (p *Pool) Run(ctx context.Context) error {
 
 	stuck := p.drain()
 	unsubscribe()
+	if p.held.doubted.Load() {
+		_ = p.reconcile(background) // what it misses is taken back from the worker that leaves
+	}
 	settled := p.finisher.stop(p.config.LeaseTTL)
 	stopBackground()
 	loops.Wait()
@@ -252,15 +257,20 @@ func (p *Pool) start(ctx context.Context) error {
 		schemas[k.Kind] = k.ArgsSchema
 	}
 	var worker ID
+	var sent time.Time
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return p.store.Sync(ctx, p.catalog) },
 		func(ctx context.Context) (err error) { p.session, err = p.store.Open(ctx, info); return err },
-		func(ctx context.Context) (err error) { worker, err = p.session.Register(ctx, ID{}); return err },
 		func(ctx context.Context) error {
 			n, err := p.session.Revive(ctx, schemas)
 			if n > 0 {
 				p.log.Info("jobs whose arguments did not decode are tried again with this build", "jobs", n)
 			}
+			return err
+		},
+		func(ctx context.Context) (err error) { // last, because the lease runs from here
+			sent = time.Now()
+			worker, err = p.session.Register(ctx, ID{})
 			return err
 		},
 	}
@@ -274,7 +284,7 @@ func (p *Pool) start(ctx context.Context) error {
 			return err
 		}
 	}
-	p.lease = newLease(p, worker)
+	p.lease = newLease(p, worker, sent)
 	p.finisher = newFinisher(p)
 	p.duties = newDuties(p)
 	return nil

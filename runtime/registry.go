@@ -140,7 +140,13 @@ func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Contex
 	return nil
 }
 
-func encodeResult[R any](codec *Codec[R], result *R) ([]byte, error) {
+// encodeResult turns a panic, in a MarshalJSON say, into an error: the job's work is done by then.
+func encodeResult[R any](codec *Codec[R], result *R) (data []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			data, err = nil, fmt.Errorf("panic: %v", v)
+		}
+	}()
 	if _, none := any(*result).(None); none {
 		return nil, nil
 	}

@@ -8,24 +8,32 @@ import (
 	"time"
 )
 
-// runJob runs one job in a slot of g.
-func (p *Pool) runJob(g *group, job ClaimedJob) {
+// runJob runs one job in a slot of g, unless the epoch in which it was claimed is over.
+func (p *Pool) runJob(g *group, job ClaimedJob, epoch context.Context) {
 	defer p.handlers.Done()
 	defer g.release()
-	p.perform(job)
+	p.perform(job, epoch)
 }
+
+// handBack makes a claimed job ready again for whoever wants it. It costs no attempt.
+func (p *Pool) handBack(ref Ref) {
+	p.finisher.add(Finish{Ref: ref, Verdict: VerdictHandedBack, Worker: p.lease.worker()})
+}
+
+// startAgain is the wait of a suspect after the store could not mark it as started.
+const startAgain = 2 * time.Second
 
 // runAlone runs a suspect while nothing else runs in this process. It marks the job as started first, so that a crash
 // now is charged to it.
 func (p *Pool) runAlone(job ClaimedJob) {
 	defer p.handlers.Done()
-	back := Finish{Ref: job.Ref, Verdict: VerdictHandedBack, Worker: p.lease.worker()}
 	if !p.gate.enterAlone() {
-		p.finisher.add(back)
+		p.handBack(job.Ref)
 		return
 	}
 	defer p.wake("")
 	defer p.gate.leaveAlone()
+	_, epoch := p.lease.current()
 	var started []Ref
 	err := p.health.call(context.Background(), func(ctx context.Context) (err error) {
 		started, err = p.session.Start(ctx, []Ref{job.Ref})
@@ -33,19 +41,23 @@ func (p *Pool) runAlone(job ClaimedJob) {
 	})
 	switch {
 	case err != nil:
-		p.finisher.add(back)
+		p.finisher.add(Finish{Ref: job.Ref, Verdict: VerdictSnoozed, Delay: startAgain, Worker: p.lease.worker()})
 	case len(started) == 0:
 		p.held.remove(job.Ref) // rescued meanwhile: somebody else's
 	default:
-		p.perform(job)
+		p.perform(job, epoch)
 	}
 }
 
 // perform runs the handler and passes on how it ended. It takes every way out of a handler: return, panic and
-// runtime.Goexit.
-func (p *Pool) perform(job ClaimedJob) {
+// runtime.Goexit. A job whose epoch is over is handed back: it may be somebody else's by now.
+func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
+	if epoch.Err() != nil {
+		p.handBack(job.Ref)
+		return
+	}
 	reg := p.registry.lookup(job.Kind)
-	worker, handlers := p.lease.current()
+	worker := p.lease.worker()
 	a := &attempt{
 		info: Running{
 			ID: job.ID, Kind: job.Kind, Queue: job.Queue, Attempt: job.Attempt + 1, MaxRetries: job.MaxRetries,
@@ -55,7 +67,7 @@ func (p *Pool) perform(job ClaimedJob) {
 		ref: job.Ref, worker: worker, client: p.client, encodeResult: reg.encodeResult, keepResult: job.KeepResult,
 		startedAt: time.Now(),
 	}
-	ctx, cancel := withTimeout(withAttempt(WithClient(handlers, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
+	ctx, cancel := withTimeout(withAttempt(WithClient(epoch, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
 	defer cancel()
 
 	var result []byte
@@ -65,15 +77,34 @@ func (p *Pool) perform(job ClaimedJob) {
 		reg.speed.note(ran)
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: string(debug.Stack())}
-		} else if gone := (*PanicError)(nil); errors.As(err, &gone) && gone.Goexit && gone.Stack == "" {
+		} else if gone, ok := err.(*PanicError); ok && gone.Goexit && gone.Stack == "" { //nolint:errorlint // the one from above
 			gone.Stack = string(debug.Stack())
 		}
-		f := p.judge(ctx, reg, &job, result, err)
-		f.Worker, f.StartedAt, f.Ran = worker, a.startedAt, ran
-		p.logAttempt(&job, &f)
-		p.finisher.add(f)
+		p.conclude(ctx, reg, &job, Finish{Worker: worker, StartedAt: a.startedAt, Ran: ran}, result, err)
 	}()
 	result, err = reg.run(ctx, job.Args, job.KeepResult)
+}
+
+// conclude judges how an attempt ended and passes it on. The methods of the handler's error are the handler's code too:
+// they may panic or end the goroutine.
+func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, run Finish, result []byte, err error) {
+	var f Finish
+	judged := false
+	defer func() {
+		if !judged {
+			what := "runtime.Goexit"
+			if v := recover(); v != nil {
+				what = fmt.Sprint(v)
+			}
+			unread := &PanicError{Value: fmt.Sprintf("reading the handler's error, a %T: %s", err, what), Stack: string(debug.Stack())}
+			f = p.judge(ctx, reg, job, nil, unread)
+		}
+		f.Worker, f.StartedAt, f.Ran = run.Worker, run.StartedAt, run.Ran
+		p.logAttempt(job, &f)
+		p.finisher.add(f)
+	}()
+	f = p.judge(ctx, reg, job, result, err)
+	judged = true
 }
 
 // withTimeout adds the job's timeout, if it has one.
