@@ -1,6 +1,9 @@
 package jobrt
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // gate keeps a suspect, a job whose worker vanished, apart from all other jobs of this process: if it takes the process
 // down again, the crash is its own. While a suspect waits or runs nothing else starts; running handlers are let finish.
@@ -37,27 +40,48 @@ func (g *gate) leave() {
 	g.changed.Broadcast()
 }
 
-// announce holds back the starts of others for a suspect; enterAlone or withdraw must follow.
+// announce holds back the starts of others for a suspect; enterAlone must follow.
 func (g *gate) announce() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting++
 }
 
-// enterAlone returns true when nothing else runs; false when the pool stops first, and then nothing is held back.
-func (g *gate) enterAlone() bool {
+// entry is how a suspect's wait ended.
+type entry int
+
+const (
+	entered    entry = iota // nothing else runs; leaveAlone must follow
+	outOfTime               // something else still runs; nothing is held back any more
+	gateClosed              // the pool stops; nothing is held back any more
+)
+
+// enterAlone waits until nothing else runs, for as long as patience lasts: a handler that hangs must not keep the
+// others from starting for ever.
+func (g *gate) enterAlone(patience time.Duration) entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.running > 0 && !g.closed {
+	out := false
+	timer := time.AfterFunc(patience, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		out = true
+		g.changed.Broadcast()
+	})
+	defer timer.Stop()
+	for g.running > 0 && !g.closed && !out {
 		g.changed.Wait()
 	}
-	if g.closed {
-		g.waiting--
-		g.changed.Broadcast()
-		return false
+	if g.running == 0 && !g.closed {
+		g.running++
+		return entered
 	}
-	g.running++
-	return true
+	g.waiting--
+	g.changed.Broadcast()
+	if g.closed {
+		return gateClosed
+	}
+	return outOfTime
 }
 
 // leaveAlone ends what enterAlone began.

@@ -3,6 +3,7 @@ package jobrt
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestGateLetsASuspectRunOnlyWhenNothingElseDoes(t *testing.T) {
@@ -18,7 +19,7 @@ func TestGateLetsASuspectRunOnlyWhenNothingElseDoes(t *testing.T) {
 			t.Error("a handler started while a suspect waits")
 		}
 		in := make(chan bool)
-		go func() { in <- g.enterAlone() }()
+		go func() { in <- g.enterAlone(time.Hour) == entered }()
 		g.leave()
 		synctest.Wait()
 		select {
@@ -42,8 +43,8 @@ func TestGateSuspectsGiveUpWhenThePoolStops(t *testing.T) {
 	g.enter()
 	g.announce()
 	g.close()
-	if g.enterAlone() {
-		t.Error("a suspect started after the stop")
+	if got := g.enterAlone(time.Hour); got != gateClosed {
+		t.Errorf("a suspect got %v after the stop; want gateClosed", got)
 	}
 	if !g.open() {
 		t.Error("a suspect that gave up holds others back")

@@ -459,3 +459,52 @@ func TestASuspectThatCannotBeStartedIsNotClaimedAgainAndAgain(t *testing.T) {
 		mustStop(t, stop)
 	})
 }
+
+func TestASuspectAndAHangingHandlerDoNotStopTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Work")
+		hang := make(chan struct{})
+		letGo := sync.OnceFunc(func() { close(hang) })
+		defer letGo()
+		var hanging, beside, runs atomic.Int32
+		var suspect jobrt.ID
+		handle(b, job, func(ctx context.Context, a work) (done, error) {
+			r, _ := jobrt.FromContext(ctx)
+			switch {
+			case a.N == 1:
+				hanging.Store(1)
+				<-hang
+				hanging.Store(0)
+			case r.ID == suspect:
+				beside.Add(hanging.Load())
+			default:
+				runs.Add(1)
+			}
+			return done{}, nil
+		})
+		suspect = vanish(t, b.store, b, job).ID()
+		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 5}}})
+		b.enqueue(job, work{N: 1})
+		time.Sleep(time.Minute) // bubble time: the suspect has been claimed
+		for i := range 20 {
+			b.enqueue(job, work{N: 2 + i})
+		}
+		time.Sleep(10 * time.Minute) // bubble time
+		if n := runs.Load(); n != 20 {
+			t.Errorf("%d of 20 jobs ran; want all: one handler hangs, and a suspect waits for it\n%s", n, b.log)
+		}
+		if info := b.info(suspect); info.State.Live() == false || info.Attempt != 0 {
+			t.Errorf("the suspect is %s after %d failures; want it to wait", info.State, info.Attempt)
+		}
+		letGo()
+		time.Sleep(time.Hour) // bubble time
+		if info := b.info(suspect); info.State != jobrt.StateSucceeded || info.Attempt != 0 {
+			t.Errorf("the suspect is %s after %d failures; want succeeded", info.State, info.Attempt)
+		}
+		if beside.Load() != 0 {
+			t.Error("the suspect ran beside another handler")
+		}
+		mustStop(t, stop)
+	})
+}

@@ -27,11 +27,17 @@ const startAgain = 2 * time.Second
 // now is charged to it.
 func (p *Pool) runAlone(job ClaimedJob) {
 	defer p.handlers.Done()
-	if !p.gate.enterAlone() {
+	defer p.wake("")
+	patience := patienceOf(job.LeaseSeq)
+	switch p.gate.enterAlone(patience) {
+	case gateClosed:
 		p.handBack(job.Ref)
 		return
+	case outOfTime:
+		p.log.Warn("job must run alone, because its worker vanished, but others still run; it is put off", "id", job.ID, "kind", job.Kind, "waited", patience, "for", 2*patience)
+		p.finisher.add(Finish{Ref: job.Ref, Verdict: VerdictSnoozed, Delay: 2 * patience, Worker: p.lease.worker()})
+		return
 	}
-	defer p.wake("")
 	defer p.gate.leaveAlone()
 	_, epoch := p.lease.current()
 	var started []Ref
@@ -47,6 +53,12 @@ func (p *Pool) runAlone(job ClaimedJob) {
 	default:
 		p.perform(job, epoch)
 	}
+}
+
+// patienceOf is how long a suspect waits, and holds up the others, until it is alone: the longer, the more often it has
+// been claimed in vain, so that it comes to run between long handlers too.
+func patienceOf(leaseSeq int64) time.Duration {
+	return 15 * time.Second << min(leaseSeq/4, 5)
 }
 
 // perform runs the handler and passes on how it ended. It takes every way out of a handler: return, panic and
