@@ -349,3 +349,59 @@ func TestAServerThatStopsIsUnavailableAndLosesNothing(t *testing.T) {
 		return err == nil && info.State == jobrt.StateReady
 	})
 }
+
+// TestALostAnswerIsUncertainAndCanBeSentAgain loses the answer to an insert in two ways while it waits for a lock, so
+// that nobody can know whether it was done.
+func TestALostAnswerIsUncertainAndCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, migrated(t))
+	for name, lose := range map[string]func(admin *pgx.Conn, cancel func()) error{
+		"the caller goes": func(_ *pgx.Conn, cancel func()) error { cancel(); return nil },
+		"the backend ends": func(admin *pgx.Conn, _ func()) error {
+			_, err := admin.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+			return err
+		},
+	} {
+		admin, err := pgx.ConnectConfig(t.Context(), s.d.(*postgres).directConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close(context.WithoutCancel(t.Context()))
+		lock, err := s.DB().BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lock.Exec(s.names.sql(`LOCK TABLE {jobs} IN EXCLUSIVE MODE`)); err != nil {
+			t.Fatal(err)
+		}
+		job := sampleJob()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Insert(ctx, nil, []jobrt.NewJob{job})
+			done <- err
+		}()
+		waitForLock(t, s)
+		if err := lose(admin, cancel); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, jobrt.ErrUncertain) {
+			t.Errorf("%s: %v, want ErrUncertain", name, err)
+		}
+		if err := lock.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		job.Resend = true
+		for range 2 {
+			got, err := s.Insert(t.Context(), nil, []jobrt.NewJob{job})
+			if err != nil || got[0] != (jobrt.Inserted{ID: job.ID}) {
+				t.Errorf("%s: re-send: %v, %v", name, got, err)
+			}
+		}
+	}
+	if jobs, err := s.Jobs(t.Context(), jobrt.Filter{}); err != nil || len(jobs) != 2 {
+		t.Errorf("%d jobs, %v; want 2", len(jobs), err)
+	}
+}

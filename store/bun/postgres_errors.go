@@ -75,7 +75,9 @@ func (p *postgres) alone(err error) error {
 	if errors.As(err, &connect) {
 		return err
 	}
-	if isConnectionError(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	var pg *pgconn.PgError
+	ended := errors.As(err, &pg) && (pg.Code == "57P01" || pg.Code == "57P02") // the server ended the connection
+	if ended || isConnectionError(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w: %w", jobrt.ErrUncertain, err)
 	}
 	return err

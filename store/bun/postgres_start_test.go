@@ -2,6 +2,8 @@ package bunstore
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
@@ -179,7 +181,14 @@ func TestUnsuitableDatabasesAreRefusedWithTheReason(t *testing.T) {
 			t.Errorf("got %v, want LATIN1", err)
 		}
 	})
-	t.Run("another dialect", func(t *testing.T) {
+	t.Run("another driver", func(t *testing.T) {
+		db := bun.NewDB(sql.OpenDB(otherDriver{}), pgdialect.New())
+		defer db.Close()
+		if _, err := New(db, Config{}); err == nil || !strings.Contains(err.Error(), "pgx") {
+			t.Errorf("got %v, want pgx", err)
+		}
+	})
+	t.Run("no database", func(t *testing.T) {
 		if _, err := New(nil, Config{}); err == nil {
 			t.Error("New(nil): no error")
 		}
@@ -190,6 +199,13 @@ func TestUnsuitableDatabasesAreRefusedWithTheReason(t *testing.T) {
 		}
 	})
 }
+
+// otherDriver connects to nothing.
+type otherDriver struct{ driver.Conn }
+
+func (d otherDriver) Connect(context.Context) (driver.Conn, error) { return d, nil }
+func (d otherDriver) Driver() driver.Driver                        { return nil }
+func (d otherDriver) Close() error                                 { return nil }
 
 func separator(dsn string) string {
 	if strings.Contains(dsn, "?") {
