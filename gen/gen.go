@@ -91,7 +91,7 @@ func Generate(ctx context.Context, opts Options) (*Result, error) {
 	if len(module.Jobs) == 0 && len(out.files) == 0 {
 		return res, nil // a module that doesn't use jobgen
 	}
-	if res.Files, err = templates.Render(module); err != nil {
+	if res.Files, err = templates.Render(module, out.files); err != nil {
 		return res, fmt.Errorf("render: %w", err)
 	}
 	clock("render")

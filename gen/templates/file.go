@@ -36,13 +36,17 @@ func (r *renderer) newFile(pkgPath, pkgName string) *jen.File {
 	return f
 }
 
-// source returns f as gofmt would leave it, standard library imports first.
-func (r *renderer) source(f *jen.File) ([]byte, error) {
+// source returns f as gofmt would leave it, standard library imports first, or current when that says the same.
+func (r *renderer) source(f *jen.File, current []byte) ([]byte, error) {
 	var buf bytes.Buffer
 	if err := f.Render(&buf); err != nil {
 		return nil, err
 	}
-	src, err := format.Source(r.groupImports(buf.Bytes()))
+	emitted := r.groupImports(buf.Bytes())
+	if current != nil && sameTokens(emitted, current) {
+		return current, nil
+	}
+	src, err := format.Source(emitted)
 	if err != nil {
 		return nil, fmt.Errorf("format: %w", err)
 	}

@@ -20,7 +20,8 @@ const CodegenVersion = 1
 
 // renderer holds what the emitters of one module share.
 type renderer struct {
-	m *model.Module
+	m       *model.Module
+	current map[string][]byte // by path
 
 	aliases   map[string]string // import path -> name in generated code
 	realNames map[string]string // import path -> the package's own name
@@ -31,9 +32,12 @@ type renderer struct {
 
 // Render returns the files of m by slash-separated path relative to the output directory. It is an error when two jobs
 // lead to one Go name.
-func Render(m *model.Module) (map[string][]byte, error) {
+//
+// current holds the files that are there now, if any, by the same paths. One that differs from what is emitted in white
+// space at most is returned as it is: formatting is most of the work, and a run seldom changes more than a file or two.
+func Render(m *model.Module, current map[string][]byte) (map[string][]byte, error) {
 	m = sorted(m)
-	r := &renderer{m: m}
+	r := &renderer{m: m, current: current}
 	exported, err := exportedNames(m)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func (r *renderer) sources(files map[string]*jen.File) (map[string][]byte, error
 		free <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-free }()
-			if sources[i], errs[i] = r.source(files[name]); errs[i] != nil {
+			if sources[i], errs[i] = r.source(files[name], r.current[name]); errs[i] != nil {
 				errs[i] = fmt.Errorf("render %s: %w", name, errs[i])
 			}
 		})

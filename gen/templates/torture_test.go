@@ -61,7 +61,7 @@ func tortureModel(t *testing.T) *model.Module {
 
 func render(t *testing.T, m *model.Module) map[string]string {
 	t.Helper()
-	files, err := templates.Render(m)
+	files, err := templates.Render(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestRenderRefusesNamesThatCollide(t *testing.T) {
 		{[]*model.Job{job("EnqueueSend"), job("SendJob")}, "both generate EnqueueSendJob"},
 		{[]*model.Job{job("r")}, "Enqueuer is a name that the generated package needs"},
 	} {
-		_, err := templates.Render(&model.Module{OutPath: "example.com/gen", OutName: "gen", WorkerDir: "worker", Jobs: tt.jobs})
+		_, err := templates.Render(&model.Module{OutPath: "example.com/gen", OutName: "gen", WorkerDir: "worker", Jobs: tt.jobs}, nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("got %v, want an error with %q", err, tt.want)
 		}
@@ -308,7 +308,7 @@ func BenchmarkRender(b *testing.B) {
 		m.Jobs = append(m.Jobs, pkg.Jobs...)
 	}
 	for b.Loop() {
-		if _, err := templates.Render(m); err != nil {
+		if _, err := templates.Render(m, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
