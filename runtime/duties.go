@@ -125,6 +125,10 @@ func (d *duties) promote(ctx context.Context) error {
 // rescue takes back the jobs of workers without a live lease.
 func (d *duties) rescue(ctx context.Context, every time.Duration) error {
 	take, err := d.take(ctx, "rescue", every)
+	if take && err == nil {
+		// When the database's clock has leapt, every lease has run out, this one too: then nobody has vanished.
+		take, err = d.pool.lease.confirm(ctx)
+	}
 	for take && err == nil {
 		var got Rescued
 		err = d.pool.health.call(ctx, func(ctx context.Context) (err error) {

@@ -38,6 +38,8 @@ const (
 	prefetchFor = 100 * time.Millisecond
 	// prefetchMost bounds the jobs claimed ahead.
 	prefetchMost = 1000
+	// prefetchBytes bounds the arguments of the jobs claimed ahead: a claim must come through well within storeTimeout.
+	prefetchBytes = 16 << 20
 	// prefetchAge is how long a prefetched job may wait before it is handed back for others.
 	prefetchAge = time.Second
 	// claimMost bounds one claim.
@@ -167,17 +169,17 @@ func (g *group) refill(ctx context.Context) error {
 
 // ahead is how many jobs to hold ready besides the running ones, and the kinds that may be among them.
 func (g *group) ahead() (jobs int, fast []string) {
-	slowest := time.Microsecond
+	slowest, largest := time.Microsecond, 1
 	for _, kind := range g.pool.kinds {
-		if mean, ok := g.pool.registry.lookup(kind).speed.fast(); ok {
+		if mean, size, ok := g.pool.registry.lookup(kind).speed.fast(); ok {
 			fast = append(fast, kind)
-			slowest = max(slowest, mean)
+			slowest, largest = max(slowest, mean), max(largest, size)
 		}
 	}
 	if len(fast) == 0 {
 		return 0, nil
 	}
-	return min(g.slots*int(prefetchFor/slowest), prefetchMost), fast
+	return min(g.slots*int(prefetchFor/slowest), prefetchMost, prefetchBytes/largest), fast
 }
 
 // claim takes jobs and starts or buffers them. It returns how many there were. When the pool stops, or loses its

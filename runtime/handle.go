@@ -3,7 +3,6 @@ package jobrt
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -105,7 +104,7 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 		if err != nil && ctx.Err() != nil {
 			return zero, fmt.Errorf("await job %s: %w", h.id, endOf(ctx))
 		}
-		if err != nil && !errors.Is(err, ErrUnavailable) {
+		if err != nil && !transient(err) {
 			return zero, fmt.Errorf("await: %w", err)
 		}
 		switch info.State {

@@ -76,6 +76,18 @@ func (l *lease) cancelHandlers(cause error) {
 	l.end(cause)
 }
 
+// confirm asks the store whether the lease still runs, and extends it. The keeper replaces one that does not.
+func (l *lease) confirm(ctx context.Context) (live bool, err error) {
+	bounded, cancel := context.WithTimeout(ctx, l.ttl/5)
+	defer cancel()
+	err = l.pool.session.Renew(bounded, l.worker())
+	if errors.Is(err, ErrLeaseLost) {
+		l.lose()
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // lose notes that the lease has run out.
 func (l *lease) lose() {
 	l.mu.Lock()

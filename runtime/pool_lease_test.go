@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,11 +18,12 @@ import (
 // hooked is a store whose sessions' calls go through the test.
 type hooked struct {
 	jobrt.Store
-	claim func(ctx context.Context, r jobrt.ClaimRequest, next func() ([]jobrt.ClaimedJob, error)) ([]jobrt.ClaimedJob, error)
-	renew func(ctx context.Context, next func() error) error
-	held  func(next func() ([]jobrt.Ref, error)) ([]jobrt.Ref, error)
-	start func(next func() ([]jobrt.Ref, error)) ([]jobrt.Ref, error)
-	deaf  bool // no wake-ups
+	claim        func(ctx context.Context, r jobrt.ClaimRequest, next func() ([]jobrt.ClaimedJob, error)) ([]jobrt.ClaimedJob, error)
+	renew        func(ctx context.Context, next func() error) error
+	held         func(next func() ([]jobrt.Ref, error)) ([]jobrt.Ref, error)
+	start        func(next func() ([]jobrt.Ref, error)) ([]jobrt.Ref, error)
+	afterRenewal func(s jobrt.Session, w jobrt.ID)
+	deaf         bool // no wake-ups
 }
 
 func (h *hooked) Open(ctx context.Context, w jobrt.WorkerInfo) (jobrt.Session, error) {
@@ -43,6 +45,9 @@ func (s *hookedSession) Claim(ctx context.Context, r jobrt.ClaimRequest) ([]jobr
 }
 
 func (s *hookedSession) Renew(ctx context.Context, w jobrt.ID) error {
+	if s.h.afterRenewal != nil {
+		defer s.h.afterRenewal(s.Session, w)
+	}
 	if s.h.renew == nil {
 		return s.Session.Renew(ctx, w)
 	}
@@ -504,6 +509,64 @@ func TestASuspectAndAHangingHandlerDoNotStopTheProcess(t *testing.T) {
 		}
 		if beside.Load() != 0 {
 			t.Error("the suspect ran beside another handler")
+		}
+		mustStop(t, stop)
+	})
+}
+
+func TestAWorkerWhoseLeaseEndsEarlyDoesNotRescueItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := jobtest.NewMemory()
+		var ended atomic.Bool
+		store := &hooked{Store: memory}
+		b := newBench(t, store)
+		began := time.Now()
+		store.afterRenewal = func(s jobrt.Session, w jobrt.ID) {
+			if time.Since(began) > time.Minute && ended.CompareAndSwap(false, true) {
+				time.AfterFunc(time.Millisecond, func() { _ = s.Close(context.Background(), w) }) // as when the database's clock leaps
+			}
+		}
+		job := newJob("Work")
+		var runs atomic.Int32
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			if runs.Add(1) > 1 {
+				return done{}, nil
+			}
+			<-ctx.Done()
+			return done{}, ctx.Err()
+		})
+		stop := b.run(jobrt.PoolConfig{})
+		h := b.enqueue(job, work{})
+		time.Sleep(3 * time.Minute) // bubble time
+		if info := b.info(h.ID()); !ended.Load() || info.State != jobrt.StateSucceeded || len(info.Attempts) != 0 {
+			t.Errorf("job is %s with attempts %+v; want succeeded with none", info.State, info.Attempts)
+		}
+		mustStop(t, stop)
+	})
+}
+
+func TestPrefetchingIsBoundedByTheSizeOfTheArguments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var most atomic.Int64
+		store := &hooked{Store: jobtest.NewMemory()}
+		store.claim = func(_ context.Context, r jobrt.ClaimRequest, next func() ([]jobrt.ClaimedJob, error)) ([]jobrt.ClaimedJob, error) {
+			most.Store(max(most.Load(), int64(r.Limit)))
+			return next()
+		}
+		b := newBench(t, store)
+		job := newJob("Work")
+		handle(b, job, func(context.Context, work) (done, error) {
+			time.Sleep(time.Millisecond) // bubble time
+			return done{}, nil
+		})
+		stop := b.run(jobrt.PoolConfig{})
+		text := strings.Repeat("x", 256<<10)
+		for range 12 {
+			b.enqueue(job, work{Text: text})
+		}
+		time.Sleep(time.Minute) // bubble time
+		if n := most.Load(); n > 10+64 {
+			t.Errorf("one claim asked for %d jobs of 256 KiB for 10 slots; want 16 MiB ahead at most", n)
 		}
 		mustStop(t, stop)
 	})

@@ -86,7 +86,7 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 	err := error(&PanicError{Goexit: true}) // what it is when nothing below is reached
 	defer func() {
 		ran := time.Since(a.startedAt)
-		reg.speed.note(ran)
+		reg.speed.note(ran, len(job.Args))
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: string(debug.Stack())}
 		} else if gone, ok := err.(*PanicError); ok && gone.Goexit && gone.Stack == "" { //nolint:errorlint // the one from above

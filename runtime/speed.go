@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// speed is the running mean of a kind's run time in this process.
+// speed holds the running means of a kind's run time and of the size of its arguments in this process.
 type speed struct {
 	mu   sync.Mutex
 	mean time.Duration
+	size int // bytes
 	runs int
 }
 
@@ -20,19 +21,20 @@ const (
 )
 
 // note adds one run; each counts for a tenth.
-func (s *speed) note(d time.Duration) {
+func (s *speed) note(d time.Duration, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.runs == 0 {
-		s.mean = d
+		s.mean, s.size = d, size
 	}
 	s.runs++
 	s.mean += (d - s.mean) / 10
+	s.size += (size - s.size) / 10
 }
 
-// fast returns the mean and whether the kind is known to be fast.
-func (s *speed) fast() (time.Duration, bool) {
+// fast returns the means and whether the kind is known to be fast.
+func (s *speed) fast() (mean time.Duration, size int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mean, s.runs >= fastRuns && s.mean < fastMean
+	return s.mean, s.size, s.runs >= fastRuns && s.mean < fastMean
 }
