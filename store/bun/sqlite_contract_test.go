@@ -13,6 +13,7 @@ import (
 )
 
 func TestSQLiteKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, sqliteHarness())
 }
 

@@ -101,6 +101,7 @@ func fillJobs(tb testing.TB, s *Store, fill func(f *filler)) *Store {
 }
 
 func TestSQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds(t *testing.T) {
+	t.Parallel()
 	s := newSQLiteStore(t)
 	future, foreign := 1_000_000, 400_000
 	if testing.Short() {
