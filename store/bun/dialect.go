@@ -51,3 +51,6 @@ type dialect interface {
 	definite(err error) bool
 	close() error
 }
+
+// quarantineAfter is the crash that makes a job dead.
+const quarantineAfter = 3

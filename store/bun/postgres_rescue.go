@@ -7,9 +7,6 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// quarantineAfter is the crash that makes a job dead.
-const quarantineAfter = 3
-
 // burySQL ends the workers whose lease has run out, under a lock on their rows: a renewal at the same moment either
 // comes first and saves the worker, or finds it buried.
 const burySQL = `
