@@ -3,9 +3,11 @@ package bunstore
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/jobgen/jobgen/internal/pgtest"
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -69,21 +71,67 @@ func beginCaller(tb testing.TB, store jobrt.Store) (jobrt.Tx, func() error, func
 	return fromBun(tx), tx.Commit, tx.Rollback
 }
 
-// contract runs the store contract. Each case has tables of its own in one database: making tables costs a tenth of
-// making a database. via turns the database's address into the way to it.
+// contract runs the store contract. Its cases share one database; each has tables to itself, which the next one gets
+// emptied, because making them takes longer than most cases. via turns the database's address into the way to it.
 func contract(t *testing.T, via func(dsn string) string) {
 	t.Helper()
 	dsn := via(pgtest.Start(t).NewDatabase(t))
-	var count atomic.Int64
+	var mu sync.Mutex
+	var free []Config
+	made := 0
+	take := func() Config {
+		mu.Lock()
+		defer mu.Unlock()
+		if n := len(free); n > 0 {
+			cfg := free[n-1]
+			free = free[:n-1]
+			return cfg
+		}
+		made++
+		return Config{Prefix: fmt.Sprintf("case%d_", made), MaxConns: 6}
+	}
 	storetest.Run(t, storetest.Harness{
 		Open: func(tb testing.TB) jobrt.Store {
-			return openAt(tb, dsn, Config{Prefix: fmt.Sprintf("case%d_", count.Add(1)), MaxConns: 6})
+			cfg := take()
+			var s *Store
+			tb.Cleanup(func() { // after the store is closed
+				if s == nil || tb.Failed() {
+					return
+				}
+				if err := empty(context.Background(), dsn, s.names); err != nil {
+					tb.Error(err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				free = append(free, cfg)
+			})
+			s = openAt(tb, dsn, cfg)
+			return s
 		},
 		Advance:  advancePostgres,
 		BeginTx:  beginCaller,
 		Reopen:   func(tb testing.TB, s jobrt.Store) jobrt.Store { return openAt(tb, dsn, s.(*Store).cfg) },
 		Parallel: true,
 	})
+}
+
+// empty deletes all rows but those of migrations.
+func empty(ctx context.Context, dsn string, n *names) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, table := range tableNames {
+		if table == "migrations" {
+			continue
+		}
+		if _, err := conn.Exec(ctx, "DELETE FROM "+n.table(table)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func TestPostgresPassesTheStoreContract(t *testing.T) {
