@@ -105,6 +105,7 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 		m.end(r, jobrt.StateDead, now)
 	case jobrt.VerdictRetry:
 		r.fail(f, now)
+		r.suspect = false
 		m.makeDue(r, now, f.Delay)
 	case jobrt.VerdictSnoozed:
 		m.makeDue(r, now, f.Delay)

@@ -247,7 +247,7 @@ const (
 	VerdictSucceeded  Verdict = "succeeded"   // to history, with Result
 	VerdictCancelled  Verdict = "cancelled"   // to history, with Error
 	VerdictDead       Verdict = "dead"        // to dead, with Reason and Error
-	VerdictRetry      Verdict = "retry"       // one attempt more, back after Delay
+	VerdictRetry      Verdict = "retry"       // one attempt more, back after Delay; no suspect any more
 	VerdictSnoozed    Verdict = "snoozed"     // back after Delay, no attempt charged
 	VerdictHandedBack Verdict = "handed back" // ready at once, no attempt charged
 )

@@ -99,6 +99,20 @@ var rescueCases = []testCase{
 			e.Errorf("args in quarantine: %q", got)
 		}
 	}},
+	{name: "a suspect that fails in order is no suspect any more", run: func(e *env) {
+		keeper := e.worker()
+		e.insert(newJob())
+		e.vanish(keeper)
+		suspect := keeper.claimOne()
+		if !suspect.Suspect {
+			e.Fatal("the job of a vanished worker is not suspect")
+		}
+		keeper.mustStart(suspect.Ref)
+		e.mustFinish(fail(suspect.Ref, 0))
+		if again := keeper.claimOne(); again.Suspect || again.Attempt != 1 {
+			e.Errorf("claimed %+v, want a job like any other after one failure", again)
+		}
+	}},
 	{name: "a started suspect that is handed back is not charged", run: func(e *env) {
 		keeper := e.worker()
 		id := e.insert(newJob())[0]

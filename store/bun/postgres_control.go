@@ -123,10 +123,7 @@ func (p *postgres) pool(n int) *sql.DB {
 
 // redial makes connections like those of the application's pool. When the password has changed meanwhile (tokens that
 // expire), it learns the new one from a connection of that pool.
-type redial struct {
-	p  *postgres
-	mu sync.Mutex
-}
+type redial struct{ p *postgres }
 
 // Connect implements driver.Connector.
 func (r *redial) Connect(ctx context.Context) (driver.Conn, error) {

@@ -266,7 +266,8 @@ WITH x AS MATERIALIZED (
 )
 SELECT id, lease_seq FROM d`
 
-// toJobsSQL puts jobs back: due again after delay_us or, for those handed back, as they were due before.
+// toJobsSQL puts jobs back: due again after delay_us or, for those handed back, as they were due before. One that has
+// failed in order, without harm to its worker, is no suspect any more.
 const toJobsSQL = `
 WITH x AS MATERIALIZED (
 	SELECT * FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::bigint[], $4::text::boolean[],
@@ -282,7 +283,7 @@ WITH x AS MATERIALIZED (
 		state = CASE WHEN l.delay_us > 0 THEN 'scheduled' ELSE 'ready' END,
 		run_at = CASE WHEN l.handed_back THEN j.run_at
 			ELSE statement_timestamp() + l.delay_us * interval '1 microsecond' END,
-		attempt = j.attempt + l.failed::integer,
+		attempt = j.attempt + l.failed::integer, suspect = j.suspect AND NOT l.failed,
 		lease_seq = j.lease_seq + 1, settled_seq = j.lease_seq, lease_owner = NULL, started = false
 	FROM l
 	WHERE j.ctid = ANY (ARRAY(SELECT c FROM l)) AND j.id = l.id

@@ -3,6 +3,7 @@ package bunstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -168,8 +169,8 @@ func (s *pgSession) Promote(ctx context.Context, limit int) (jobrt.Promoted, err
 	var queues raw
 	var next sql.NullInt64
 	_, err := first(ctx, s.work, []any{&result.Ready, &queues, &next}, s.p.n.sql(promoteSQL), limit)
-	if err == nil {
-		result.Queues, err = decodeTags(queues)
+	if err == nil && queues != nil {
+		err = json.Unmarshal(queues, &result.Queues)
 	}
 	if err != nil {
 		return jobrt.Promoted{}, s.failed("promote", s.p.alone(err))

@@ -114,18 +114,22 @@ func encodeOrigin(o jobrt.Origin) []byte {
 	return data
 }
 
-func decodeTags(data raw) (tags []string, err error) {
-	if data != nil {
-		err = json.Unmarshal(data, &tags)
+// unreadable stands for tags or an origin that somebody has edited into something else. The job itself can still run, and
+// one such row must not keep a claim from the others of its batch.
+const unreadable = "(unreadable)"
+
+func decodeTags(data raw) (tags []string) {
+	if data != nil && json.Unmarshal(data, &tags) != nil {
+		return []string{unreadable}
 	}
-	return tags, err
+	return tags
 }
 
-func decodeOrigin(data raw) (o jobrt.Origin, err error) {
-	if data != nil {
-		err = json.Unmarshal(data, &o)
+func decodeOrigin(data raw) (o jobrt.Origin) {
+	if data != nil && json.Unmarshal(data, &o) != nil {
+		return jobrt.Origin{Service: unreadable}
 	}
-	return o, err
+	return o
 }
 
 // claimedColumns are what scanClaimed reads, in its order.
@@ -145,12 +149,7 @@ func scanClaimed(r rows) (jobrt.ClaimedJob, error) {
 	}
 	c.RunAt, c.CreatedAt, c.Args = runAt.Time, createdAt.Time, args
 	c.Timeout = time.Duration(timeout) * time.Microsecond
-	if c.Tags, err = decodeTags(tags); err != nil {
-		return c, fmt.Errorf("job %s: tags: %w", c.ID, err)
-	}
-	if c.Origin, err = decodeOrigin(origin); err != nil {
-		return c, fmt.Errorf("job %s: origin: %w", c.ID, err)
-	}
+	c.Tags, c.Origin = decodeTags(tags), decodeOrigin(origin)
 	return c, nil
 }
 
@@ -170,12 +169,7 @@ func scanInfo(r rows) (jobrt.JobInfo, error) {
 	i.RunAt, i.CreatedAt, i.FinishedAt = runAt.Time, createdAt.Time, finishedAt.Time
 	i.Reason, i.Error = jobrt.DeadReason(reason), string(message)
 	i.Worker, i.Args, i.Result = worker.ID, args, result
-	if i.Tags, err = decodeTags(tags); err != nil {
-		return i, fmt.Errorf("job %s: tags: %w", i.ID, err)
-	}
-	if i.Origin, err = decodeOrigin(origin); err != nil {
-		return i, fmt.Errorf("job %s: origin: %w", i.ID, err)
-	}
+	i.Tags, i.Origin = decodeTags(tags), decodeOrigin(origin)
 	return i, nil
 }
 

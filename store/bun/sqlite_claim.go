@@ -2,7 +2,6 @@ package bunstore
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -170,16 +169,10 @@ func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, err error)
 	job.Args, job.RunAt, job.CreatedAt = args, time.UnixMicro(runAt).UTC(), time.UnixMicro(createdAt).UTC()
 	job.Timeout = time.Duration(timeout) * time.Microsecond
 	if string(c.tags) != c.lastTags {
-		if c.decodedTags, err = decodeTags(c.tags); err != nil {
-			return 0, job, fmt.Errorf("job %s: tags: %w", id, err)
-		}
-		c.lastTags = string(c.tags)
+		c.decodedTags, c.lastTags = decodeTags(c.tags), string(c.tags)
 	}
 	if string(c.origin) != c.lastOrigin {
-		if c.decodedOrigin, err = decodeOrigin(c.origin); err != nil {
-			return 0, job, fmt.Errorf("job %s: origin: %w", id, err)
-		}
-		c.lastOrigin = string(c.origin)
+		c.decodedOrigin, c.lastOrigin = decodeOrigin(c.origin), string(c.origin)
 	}
 	if c.decodedTags != nil {
 		job.Tags = append([]string(nil), c.decodedTags...)

@@ -62,14 +62,15 @@ const sqliteFreeKeys = `
 	DELETE FROM {uniques} WHERE job_id IN (SELECT key FROM json_each(?1)) AND until <= ?2
 		AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = job_id)`
 
-// sqliteBack makes jobs due again. A NULL delay hands a job back: ready, and due when it was. (The LIMIT keeps SQLite from
+// sqliteBack makes jobs due again. A NULL delay hands a job back: ready, and due when it was. One that has failed in
+// order, without harm to its worker, is no suspect any more. (The LIMIT keeps SQLite from
 // merging the inner query into the outer one, where it would walk the table.)
 //
 //	?1 {id: [lease_seq, delay, failures], …}   ?2 now
 const sqliteBack = `
 	UPDATE {jobs} SET state = CASE WHEN x.delay > 0 THEN 'scheduled' ELSE 'ready' END,
 		run_at = CASE WHEN x.delay IS NULL THEN run_at ELSE ?2 + x.delay END, attempt = attempt + x.failures,
-		settled_seq = lease_seq, lease_seq = lease_seq + 1, lease_owner = NULL, started_at = NULL
+		suspect = suspect AND x.failures = 0, settled_seq = lease_seq, lease_seq = lease_seq + 1, lease_owner = NULL, started_at = NULL
 	FROM (
 		SELECT j.seq AS at, v ->> 1 AS delay, v ->> 2 AS failures
 		FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
