@@ -55,9 +55,17 @@ const (
 	defaultPoll          = time.Second
 	defaultPollDeaf      = 200 * time.Millisecond
 	defaultKeepHistory   = 7 * 24 * time.Hour
+
+	// settleReserve is the least time for writing the last ends, however long the handlers took. With the defaults a
+	// stop takes 30 s at most but for calls of the store that hang.
+	settleReserve = time.Second
+	// leaveTimeout bounds the goodbye to the store: without one, the lease just runs out.
+	leaveTimeout = time.Second
 )
 
-// Pool runs jobs. One process may have several, on different registries or queues.
+// Pool runs jobs. One process may have several, on different registries or queues. A job that may have taken a worker
+// down runs alone in its pool, not beside handlers of the same pool; with several pools in a process those of the others
+// go on, so prefer one pool with several queues.
 type Pool struct {
 	client   *Client
 	store    Store
@@ -221,6 +229,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		claiming.Go(func() { g.loop(ctx) })
 	}
 	<-ctx.Done()
+	stopBy := time.Now().Add(p.config.DrainTimeout + p.config.CancelTimeout + settleReserve)
 	claiming.Wait()
 
 	stuck := p.drain()
@@ -228,7 +237,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.held.doubted.Load() {
 		_ = p.reconcile(background) // what it misses is taken back from the worker that leaves
 	}
-	settled := p.finisher.stop(p.config.LeaseTTL)
+	settled := p.finisher.stop(max(time.Until(stopBy), settleReserve))
 	stopBackground()
 	loops.Wait()
 	p.leave(stuck)
@@ -318,7 +327,7 @@ func (p *Pool) drain() (stuck int) {
 // leave ends the session. With stuck handlers the worker row stays until its lease runs out, because those handlers
 // are still at work.
 func (p *Pool) leave(stuck int) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	worker := p.lease.worker()
 	if stuck > 0 {
