@@ -465,6 +465,24 @@ func TestStopDrainsThenCancelsAndChargesNoAttempt(t *testing.T) {
 	})
 }
 
+func TestAnInterruptionIsNeverPermanent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Work", retries(0))
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			<-ctx.Done()
+			return done{}, jobrt.Permanent(fmt.Errorf("%w: %w", errBadAddress, ctx.Err()))
+		}, jobrt.PermanentErrors(errBadAddress, context.Canceled))
+		stop := b.run(jobrt.PoolConfig{DrainTimeout: time.Second})
+		h := b.enqueue(job, work{})
+		time.Sleep(time.Second) // bubble time
+		mustStop(t, stop)
+		if info := b.info(h.ID()); info.State != jobrt.StateReady || info.Attempt != 0 {
+			t.Errorf("the interrupted job is %s after %d failures; want ready after none", info.State, info.Attempt)
+		}
+	})
+}
+
 func TestStuckHandlersAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)

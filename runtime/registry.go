@@ -55,8 +55,8 @@ type RegisterOption struct {
 	apply func(*registered)
 }
 
-// PermanentErrors makes failures that match one of errs, by errors.Is, permanent: the job is dead at once. Do not name
-// context.Canceled or what a handler makes of it: a shutdown would then end the jobs that it interrupts.
+// PermanentErrors makes failures that match one of errs, by errors.Is, permanent: the job is dead at once. A
+// handler that a shutdown interrupts is not: its job goes back, whatever else its error matches.
 func PermanentErrors(errs ...error) RegisterOption {
 	return RegisterOption{func(r *registered) {
 		for _, target := range errs {

@@ -158,6 +158,8 @@ func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, resu
 		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, err)
 	case errors.As(err, &undecodable):
 		f.Verdict, f.Reason, f.Schema, f.Error = VerdictDead, DeadUndecodable, reg.schema, attemptError(job.Kind, err)
+	case interrupted && errors.Is(err, context.Canceled):
+		f.Verdict = VerdictHandedBack // even if the handler calls its interruption permanent
 	case errors.As(err, &permanent) || reg.isPermanent(err):
 		f.Verdict, f.Reason, f.Error = VerdictDead, DeadPermanent, attemptError(job.Kind, err)
 	case interrupted && !isPanic(err):
