@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +39,7 @@ func jsonCodec[T any](schema string) jobrt.Codec[T] {
 }
 
 // newJob describes a test job; change edits its settings.
+
 func newJob(name string, change ...func(*jobrt.Settings)) *jobrt.Job[work, done] {
 	s := jobrt.DefaultSettings()
 	s.Queue = "q"
@@ -57,6 +57,7 @@ func retries(n int) func(*jobrt.Settings) {
 }
 
 // bench is a client, a registry and a pool on one store.
+
 type bench struct {
 	t      *testing.T
 	store  jobrt.Store
@@ -112,6 +113,7 @@ func (b *bench) enqueue(job *jobrt.Job[work, done], args work, opts ...jobrt.Enq
 }
 
 // run starts a pool and returns its stop, which waits for Run and returns its error.
+
 func (b *bench) run(config jobrt.PoolConfig) (stop func() error) {
 	b.t.Helper()
 	config.Logger = slog.New(slog.NewTextHandler(b.log, nil))
@@ -241,167 +243,6 @@ func TestPoolKeepsTheWaitsOfBackoffAndDelays(t *testing.T) {
 	}
 }
 
-var errBadAddress = errors.New("bad address")
-
-type rejected struct{ code int }
-
-func (r *rejected) Error() string { return fmt.Sprint("rejected with ", r.code) }
-
-func TestHandlersErrorsDecideTheEnd(t *testing.T) {
-	for name, tc := range map[string]struct {
-		err    error
-		state  jobrt.State
-		reason jobrt.DeadReason
-		runs   int
-	}{
-		"Permanent":                   {jobrt.Permanent(errors.New("gone")), jobrt.StateDead, jobrt.DeadPermanent, 1},
-		"wrapped Permanent":           {fmt.Errorf("send: %w", jobrt.Permanent(errors.New("gone"))), jobrt.StateDead, jobrt.DeadPermanent, 1},
-		"declared permanent":          {fmt.Errorf("send: %w", errBadAddress), jobrt.StateDead, jobrt.DeadPermanent, 1},
-		"declared permanent type":     {fmt.Errorf("send: %w", &rejected{550}), jobrt.StateDead, jobrt.DeadPermanent, 1},
-		"Cancel":                      {jobrt.Cancel("customer left"), jobrt.StateCancelled, "", 1},
-		"plain error without retries": {errors.New("no"), jobrt.StateDead, jobrt.DeadExhausted, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, nil)
-				job := newJob("End", retries(0))
-				runs := 0
-				handle(b, job, func(context.Context, work) (done, error) { runs++; return done{}, tc.err },
-					jobrt.PermanentErrors(errBadAddress), jobrt.PermanentErrorType[*rejected]())
-				stop := b.run(jobrt.PoolConfig{})
-				h := b.enqueue(job, work{})
-				b.await(h)
-				mustStop(t, stop)
-				info := b.info(h.ID())
-				if info.State != tc.state || info.Reason != tc.reason || runs != tc.runs {
-					t.Errorf("state %s (%s) after %d runs; want %s (%s) after %d", info.State, info.Reason, runs, tc.state, tc.reason, tc.runs)
-				}
-			})
-		})
-	}
-}
-
-func TestSnoozeCostsNoAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Later", retries(0))
-		var attempts []int
-		start := time.Now()
-		handle(b, job, func(ctx context.Context, _ work) (done, error) {
-			r, _ := jobrt.FromContext(ctx)
-			attempts = append(attempts, r.Attempt)
-			if len(attempts) < 3 {
-				return done{}, jobrt.Snooze(time.Hour)
-			}
-			return done{}, nil
-		})
-		stop := b.run(jobrt.PoolConfig{})
-		h := b.enqueue(job, work{}, jobrt.KeepResult())
-		if _, err := b.await(h); err != nil {
-			t.Fatal(err)
-		}
-		if d := time.Since(start); d < 2*time.Hour || d > 2*time.Hour+5*time.Second {
-			t.Errorf("took %v; want two hours", d)
-		}
-		if got := fmt.Sprint(attempts); got != "[1 1 1]" {
-			t.Errorf("attempts = %s; want [1 1 1]", got)
-		}
-		mustStop(t, stop)
-	})
-}
-
-var noMap map[string]int
-
-func TestPanicAndGoexitAreFailedAttemptsWithStacks(t *testing.T) {
-	for name, f := range map[string]func(){
-		"panic":         func() { panic("boom") },
-		"panic error":   func() { panic(errBadAddress) },
-		"nil map":       func() { noMap["a"] = 1 },
-		"Goexit":        func() { runtime.Goexit() },
-		"nested Goexit": func() { defer func() { recover() }(); runtime.Goexit() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, nil)
-				job := newJob("Panic", retries(0))
-				handle(b, job, func(context.Context, work) (done, error) { f(); return done{}, nil })
-				stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 1}}})
-				h := b.enqueue(job, work{})
-				b.await(h)
-				info := b.info(h.ID())
-				if info.State != jobrt.StateDead || len(info.Attempts) != 1 || !strings.Contains(info.Attempts[0].Stack, "pool_test.go") {
-					t.Errorf("job = %+v; want a dead job whose attempt has a stack", info)
-				}
-				h2 := b.enqueue(job, work{}) // the slot is still usable
-				if _, err := b.await(h2); err == nil {
-					t.Error("second job succeeded")
-				}
-				mustStop(t, stop)
-			})
-		})
-	}
-}
-
-func TestTimeoutFailsTheAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Slow", retries(0), func(s *jobrt.Settings) { s.Timeout = time.Minute })
-		var cause error
-		handle(b, job, func(ctx context.Context, _ work) (done, error) {
-			<-ctx.Done()
-			cause = context.Cause(ctx)
-			return done{}, ctx.Err()
-		})
-		stop := b.run(jobrt.PoolConfig{})
-		h := b.enqueue(job, work{}, jobrt.Timeout(3*time.Second))
-		start := time.Now()
-		_, err := b.await(h)
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("timed out after %v; want 3s, the option's", d)
-		}
-		if err == nil || !strings.Contains(err.Error(), "attempt timed out after 3s") {
-			t.Errorf("error = %v", err)
-		}
-		if !errors.Is(cause, jobrt.ErrTimeout) {
-			t.Errorf("cause = %v; want ErrTimeout", cause)
-		}
-		mustStop(t, stop)
-	})
-}
-
-func TestUndecodableArgumentsParkTheJobUntilAnotherSchema(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := jobtest.NewMemory()
-		b := newBench(t, store)
-		job := newJob("Decode")
-		handle(b, job, func(context.Context, work) (done, error) { return done{}, nil })
-		id := jobrt.NewID()
-		_, err := store.Insert(t.Context(), nil, []jobrt.NewJob{{ID: id, Service: "svc", Kind: job.Kind, Queue: "q", Priority: 5, Args: []byte(`{"n":"seven"}`), MaxRetries: 10}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := b.run(jobrt.PoolConfig{})
-		time.Sleep(time.Minute) // bubble time
-		info := b.info(id)
-		if info.State != jobrt.StateDead || info.Reason != jobrt.DeadUndecodable {
-			t.Fatalf("job is %s (%s); want dead (undecodable)", info.State, info.Reason)
-		}
-		mustStop(t, stop)
-
-		fixed := newJob("Decode")
-		fixed.Args.Schema = "00000000000000a2"
-		fixed.Args.Decode = func([]byte, *work) error { return nil }
-		b2 := newBench(t, store)
-		handle(b2, fixed, func(context.Context, work) (done, error) { return done{}, nil })
-		stop = b2.run(jobrt.PoolConfig{})
-		time.Sleep(time.Minute) // bubble time
-		if info := b2.info(id); info.State != jobrt.StateSucceeded || info.Attempt != 0 {
-			t.Errorf("after the deploy the job is %s with %d failures; want succeeded with none", info.State, info.Attempt)
-		}
-		mustStop(t, stop)
-	})
-}
-
 func TestDelayAndAtAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
@@ -424,182 +265,6 @@ func TestDelayAndAtAreKept(t *testing.T) {
 				t.Errorf("job %d ran after %v; want %v, at most 100ms late", i, got, want)
 			}
 		}
-	})
-}
-
-func TestStopDrainsThenCancelsAndChargesNoAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Long")
-		causes := make(map[int]error)
-		var mu sync.Mutex
-		handle(b, job, func(ctx context.Context, a work) (done, error) {
-			select {
-			case <-time.After(time.Duration(a.N) * time.Second):
-				return done{}, nil
-			case <-ctx.Done():
-				mu.Lock()
-				causes[a.N] = context.Cause(ctx)
-				mu.Unlock()
-				return done{}, fmt.Errorf("render: killed")
-			}
-		})
-		stop := b.run(jobrt.PoolConfig{DrainTimeout: 25 * time.Second})
-		short, long := b.enqueue(job, work{N: 10}), b.enqueue(job, work{N: 600})
-		time.Sleep(time.Second) // bubble time
-		start := time.Now()
-		mustStop(t, stop)
-		if d := time.Since(start); d < 24*time.Second || d > 26*time.Second {
-			t.Errorf("stop took %v; want the drain timeout", d)
-		}
-		if info := b.info(short.ID()); info.State != jobrt.StateSucceeded {
-			t.Errorf("short job is %s; want succeeded", info.State)
-		}
-		info := b.info(long.ID())
-		if info.State != jobrt.StateReady || info.Attempt != 0 || len(info.Attempts) != 0 {
-			t.Errorf("long job is %s with %d failures; want ready with none", info.State, info.Attempt)
-		}
-		if !errors.Is(causes[600], jobrt.ErrStopped) || causes[10] != nil {
-			t.Errorf("causes = %v; want ErrStopped for the long job only", causes)
-		}
-	})
-}
-
-func TestAnInterruptionIsNeverPermanent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Work", retries(0))
-		handle(b, job, func(ctx context.Context, _ work) (done, error) {
-			<-ctx.Done()
-			return done{}, jobrt.Permanent(fmt.Errorf("%w: %w", errBadAddress, ctx.Err()))
-		}, jobrt.PermanentErrors(errBadAddress, context.Canceled))
-		stop := b.run(jobrt.PoolConfig{DrainTimeout: time.Second})
-		h := b.enqueue(job, work{})
-		time.Sleep(time.Second) // bubble time
-		mustStop(t, stop)
-		if info := b.info(h.ID()); info.State != jobrt.StateReady || info.Attempt != 0 {
-			t.Errorf("the interrupted job is %s after %d failures; want ready after none", info.State, info.Attempt)
-		}
-	})
-}
-
-func TestStuckHandlersAreReported(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Deaf")
-		release := make(chan struct{})
-		handle(b, job, func(context.Context, work) (done, error) { <-release; return done{}, nil })
-		stop := b.run(jobrt.PoolConfig{DrainTimeout: time.Second, CancelTimeout: time.Second})
-		h := b.enqueue(job, work{})
-		time.Sleep(time.Second) // bubble time
-		err := stop()
-		var stuck *jobrt.StuckError
-		if !errors.As(err, &stuck) || stuck.Handlers != 1 {
-			t.Errorf("Run = %v; want one stuck handler", err)
-		}
-		if info := b.info(h.ID()); info.State != jobrt.StateRunning {
-			t.Errorf("the stuck handler's job is %s; it must not be given to others while it runs", info.State)
-		}
-		close(release)
-	})
-}
-
-func TestPrefetchedJobsAreHandedBackAtOnceOnStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Quick")
-		hang := make(chan struct{})
-		letGo := sync.OnceFunc(func() { close(hang) })
-		defer letGo()
-		var slow atomic.Bool
-		handle(b, job, func(ctx context.Context, _ work) (done, error) {
-			if slow.Load() {
-				<-hang
-			} else {
-				time.Sleep(time.Millisecond) // bubble time
-			}
-			return done{}, nil
-		})
-		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 2}}})
-		for range 50 {
-			b.enqueue(job, work{})
-		}
-		time.Sleep(time.Second) // bubble time: the kind is known to be fast now
-		slow.Store(true)
-		var ids []jobrt.ID
-		for i := range 100 {
-			ids = append(ids, b.enqueue(job, work{N: i}).ID())
-		}
-		time.Sleep(300 * time.Millisecond) // bubble time
-		count := func(s jobrt.State) (n int) {
-			for _, id := range ids {
-				if b.info(id).State == s {
-					n++
-				}
-			}
-			return n
-		}
-		if n := count(jobrt.StateRunning); n < 20 {
-			t.Fatalf("%d jobs are claimed for two slots; the test needs prefetched ones", n)
-		}
-		ended := make(chan error)
-		go func() { ended <- stop() }()
-		time.Sleep(100 * time.Millisecond) // bubble time
-		if n := count(jobrt.StateRunning); n != 2 {
-			t.Errorf("%d jobs are still claimed right after the stop; want the two that run", n)
-		}
-		letGo()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		for _, id := range ids {
-			if info := b.info(id); info.Attempt != 0 {
-				t.Errorf("job %s was charged an attempt", id)
-			}
-		}
-	})
-}
-
-func TestPrefetchedJobsGoBackWithinASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("Quick")
-		hang := make(chan struct{})
-		letGo := sync.OnceFunc(func() { close(hang) })
-		defer letGo()
-		var slow atomic.Bool
-		handle(b, job, func(ctx context.Context, _ work) (done, error) {
-			if slow.Load() {
-				<-hang
-			} else {
-				time.Sleep(time.Millisecond) // bubble time
-			}
-			return done{}, nil
-		})
-		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 2}}})
-		for range 50 {
-			b.enqueue(job, work{})
-		}
-		time.Sleep(time.Second) // bubble time
-		slow.Store(true)
-		for i := range 21 {
-			b.enqueue(job, work{N: i})
-		}
-		// A second pool with free slots gets what the first one sits on.
-		var ran atomic.Int32
-		reg2 := jobrt.NewRegistry()
-		if err := jobrt.Register(reg2, job, func(context.Context, work) (done, error) { ran.Add(1); return done{}, nil }); err != nil {
-			t.Fatal(err)
-		}
-		b2 := &bench{t: t, store: b.store, client: b.client, reg: reg2, log: b.log, ctx: b.ctx}
-		stop2 := b2.run(jobrt.PoolConfig{})
-		time.Sleep(5 * time.Second) // bubble time
-		if n := ran.Load(); n < 18 {
-			t.Errorf("the free pool ran %d of 21 jobs; the busy one must hand back what it cannot start", n)
-		}
-		letGo()
-		mustStop(t, stop)
-		mustStop(t, stop2)
 	})
 }
 
@@ -693,26 +358,6 @@ func TestEnqueueFromAHandlerIsIdempotentAcrossAttempts(t *testing.T) {
 		ran.Range(func(any, any) bool { n++; return true })
 		if n != 3 || attempts != 3 {
 			t.Errorf("%d children after %d attempts; want 3 after 3", n, attempts)
-		}
-	})
-}
-
-func TestResultThatCannotBeStoredDoesNotRunTheJobAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, nil)
-		job := newJob("NaN")
-		job.Result.Append = func([]byte, *done) ([]byte, error) { return nil, errors.New("sum is NaN") }
-		runs := 0
-		handle(b, job, func(context.Context, work) (done, error) { runs++; return done{}, nil })
-		stop := b.run(jobrt.PoolConfig{})
-		h := b.enqueue(job, work{}, jobrt.KeepResult())
-		_, err := b.await(h)
-		if !errors.Is(err, jobrt.ErrResultNotKept) || runs != 1 {
-			t.Errorf("Await = %v after %d runs; want ErrResultNotKept after one", err, runs)
-		}
-		mustStop(t, stop)
-		if !strings.Contains(b.log.String(), "sum is NaN") {
-			t.Errorf("the log does not say why:\n%s", b.log)
 		}
 	})
 }
