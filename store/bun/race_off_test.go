@@ -1,0 +1,5 @@
+//go:build !race
+
+package bunstore
+
+const raceDetector = false
