@@ -104,7 +104,7 @@ func TestSQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds(t *testing.T) {
 	t.Parallel()
 	s := newSQLiteStore(t)
 	future, foreign := 1_000_000, 400_000
-	if raceDetector || testing.Short() { // make test runs it in full size without the detector
+	if testing.Short() {
 		future, foreign = future/100, foreign/100
 	}
 	s = fillJobs(t, s, func(f *filler) {

@@ -1,5 +1,0 @@
-//go:build !race
-
-package bunstore
-
-const raceDetector = false
