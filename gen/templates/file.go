@@ -3,6 +3,7 @@ package templates
 import (
 	"bytes"
 	"fmt"
+	"go/build/constraint"
 	"go/format"
 	"path"
 	"slices"
@@ -91,11 +92,12 @@ func (r *renderer) isStd(importPath string) bool {
 }
 
 // comment emits lines as a // comment. A line that begins with a tab stays a code block, and text that holds line breaks
-// becomes several lines.
+// becomes several lines. A // +build line is left out: wherever it stands, gofmt makes it the file's constraint.
 func comment(g *jen.Group, lines ...string) {
 	for line := range strings.SplitSeq(strings.Join(lines, "\n"), "\n") {
 		line = strings.TrimRight(strings.Map(printable, line), " \t")
 		switch {
+		case constraint.IsPlusBuild("//" + line):
 		case line == "":
 			g.Comment("//")
 		case line[0] == '\t':

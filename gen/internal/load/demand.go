@@ -34,7 +34,12 @@ func (d *demander) unit(meta *packages.Package) *unit {
 // stored.
 func (d *demander) handler(u *unit, f *file, fn *ast.FuncDecl) {
 	if fn.Recv != nil {
-		u.shallow[receiverName(fn)] = true
+		name := receiverName(fn)
+		for u.aliasOf(name) != "" && !u.shallow[name] {
+			u.shallow[name] = true
+			name = u.aliasOf(name)
+		}
+		u.shallow[name] = true
 	}
 	d.expr(u, f, fn.Type)
 }
@@ -77,6 +82,7 @@ func (d *demander) name(u *unit, name string) {
 		d.expr(u, dc.file, ts.Type)
 		for _, m := range u.methods[name] {
 			if methodsThatMatter[m.fn.Name.Name] {
+				d.expr(u, m.file, m.fn.Recv)
 				d.expr(u, m.file, m.fn.Type)
 			}
 		}

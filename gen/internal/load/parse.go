@@ -86,6 +86,7 @@ func parseUnit(fset *token.FileSet, meta *packages.Package, hits map[string][]by
 			u.index(f)
 		}
 	}
+	u.mergeAliases()
 	return u
 }
 
@@ -148,6 +149,31 @@ func (u *unit) index(f *file) {
 			}
 		}
 	}
+}
+
+// mergeAliases gives a type the methods that are declared on its aliases.
+func (u *unit) mergeAliases() {
+	for _, name := range sortedKeys(u.methods) {
+		seen := map[string]bool{}
+		for base := u.aliasOf(name); base != "" && !seen[base]; base = u.aliasOf(base) {
+			seen[base] = true
+			u.methods[base] = append(u.methods[base], u.methods[name]...)
+		}
+	}
+}
+
+// aliasOf returns the type of the package that name is an alias of, or "".
+func (u *unit) aliasOf(name string) string {
+	d := u.decls[name]
+	if d == nil {
+		return ""
+	}
+	if ts, ok := d.spec.(*ast.TypeSpec); ok && ts.Assign.IsValid() {
+		if id, ok := ast.Unparen(ts.Type).(*ast.Ident); ok {
+			return id.Name
+		}
+	}
+	return ""
 }
 
 // receiverName returns the name of a method's receiver type, or "".
