@@ -20,7 +20,7 @@ type unit struct {
 	meta    *packages.Package
 	files   []*file
 	decls   map[string]*decl   // package-level names; a type wins over a function of the same name
-	methods map[string][]*decl // by name of the receiver's type
+	methods map[string][]*decl // by name of the receiver's type, aliases resolved
 
 	wanted   map[string]bool // names whose declarations are demanded
 	shallow  map[string]bool // types of which only the name is demanded
@@ -154,12 +154,23 @@ func (u *unit) index(f *file) {
 // mergeAliases gives a type the methods that are declared on its aliases.
 func (u *unit) mergeAliases() {
 	for _, name := range sortedKeys(u.methods) {
-		seen := map[string]bool{}
-		for base := u.aliasOf(name); base != "" && !seen[base]; base = u.aliasOf(base) {
-			seen[base] = true
+		if base := u.base(name); base != name {
 			u.methods[base] = append(u.methods[base], u.methods[name]...)
+			delete(u.methods, name)
 		}
 	}
+}
+
+// base returns the type of the package behind a chain of aliases.
+func (u *unit) base(name string) string {
+	for range len(u.decls) { // a cycle is reported by the type checker
+		next := u.aliasOf(name)
+		if next == "" {
+			break
+		}
+		name = next
+	}
+	return name
 }
 
 // aliasOf returns the type of the package that name is an alias of, or "".

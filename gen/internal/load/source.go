@@ -125,7 +125,7 @@ func (s *Source) Lookup(f *Func, qualifier, name string) types.Object {
 // type of the package.
 func (s *Source) Declares(f *Func, name string) bool {
 	if typ, method, ok := strings.Cut(name, "."); ok {
-		for _, m := range f.Package.unit.methods[typ] {
+		for _, m := range f.Package.unit.methods[f.Package.unit.base(typ)] {
 			if m.fn.Name.Name == method {
 				return true
 			}
@@ -135,7 +135,7 @@ func (s *Source) Declares(f *Func, name string) bool {
 	if d := f.Package.unit.decls[name]; d != nil && d.fn != nil {
 		return true
 	}
-	recv := receiverName(f.Decl)
+	recv := f.Package.unit.base(receiverName(f.Decl))
 	for _, m := range f.Package.unit.methods[recv] {
 		if recv != "" && m.fn.Name.Name == name {
 			return true
@@ -152,7 +152,7 @@ func (s *Source) FuncNames(f *Func) []string {
 			names = append(names, name)
 		}
 	}
-	for _, m := range f.Package.unit.methods[receiverName(f.Decl)] {
+	for _, m := range f.Package.unit.methods[f.Package.unit.base(receiverName(f.Decl))] {
 		names = append(names, m.fn.Name.Name)
 	}
 	return names

@@ -138,7 +138,7 @@ func (u *unit) wantsFunc(fn *ast.FuncDecl) bool {
 	if fn.Recv == nil {
 		return u.wanted[fn.Name.Name] && u.decls[fn.Name.Name].fn == fn
 	}
-	return u.wanted[receiverName(fn)] && methodsThatMatter[fn.Name.Name]
+	return u.wanted[u.base(receiverName(fn))] && methodsThatMatter[fn.Name.Name]
 }
 
 func (u *unit) pruneSpec(f *file, gen *ast.GenDecl, spec ast.Spec) ast.Spec {
