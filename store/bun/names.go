@@ -28,13 +28,15 @@ func newNames(cfg Config) *names {
 	return n
 }
 
-// table returns the full name of a table.
+// table returns the full name of a table. The schema is quoted, because it may be a word of SQL's own.
 func (n *names) table(name string) string {
 	if n.schema == "" {
 		return n.prefix + name
 	}
-	return n.schema + "." + n.prefix + name
+	return n.quotedSchema() + "." + n.prefix + name
 }
+
+func (n *names) quotedSchema() string { return `"` + n.schema + `"` }
 
 // sql renders text: {jobs} becomes the table's full name, {index:jobs} the same without its schema.
 func (n *names) sql(text string) string {

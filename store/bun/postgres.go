@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -83,10 +84,20 @@ func newPostgres(ctx context.Context, s *Store) error {
 	if pooled || s.cfg.Pooler {
 		p.behindPooler()
 	}
-	s.address = fmt.Sprintf("postgres://%s@%s/%s",
-		p.direct.User, net.JoinHostPort(p.direct.Host, fmt.Sprint(p.direct.Port)), p.direct.Database)
+	s.address = addressOf(p.direct)
 	s.d = p
 	return nil
+}
+
+// addressOf is the address of a connection, without its password. The folder of a socket can't stand where a host does.
+func addressOf(c *pgx.ConnConfig) string {
+	u := url.URL{Scheme: "postgres", User: url.User(c.User), Path: "/" + c.Database}
+	if port := fmt.Sprint(c.Port); strings.HasPrefix(c.Host, "/") {
+		u.RawQuery = url.Values{"host": {c.Host}, "port": {port}}.Encode()
+	} else {
+		u.Host = net.JoinHostPort(c.Host, port)
+	}
+	return u.String()
 }
 
 const connectTimeout = 5 * time.Second
@@ -187,13 +198,25 @@ func (p *postgres) exclusively(ctx context.Context, f func(q querier) error) err
 		if _, err := q.exec(ctx, `SELECT pg_advisory_xact_lock($1::bigint)`, p.lockKey()); err != nil {
 			return err
 		}
-		if p.n.schema != "" {
-			if _, err := q.exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+p.n.schema); err != nil {
-				return err
-			}
+		if err := p.makeSchema(ctx, q); err != nil {
+			return err
 		}
 		return f(q)
 	})
+}
+
+// makeSchema makes the schema unless it is there: IF NOT EXISTS asks for the right to make one even then.
+func (p *postgres) makeSchema(ctx context.Context, q querier) error {
+	if p.n.schema == "" {
+		return nil
+	}
+	var there bool
+	_, err := first(ctx, q, []any{&there}, `SELECT to_regnamespace($1::text) IS NOT NULL`, p.n.quotedSchema())
+	if err != nil || there {
+		return err
+	}
+	_, err = q.exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+p.n.quotedSchema())
+	return err
 }
 
 // lockKey is the number of the advisory lock for migrations of these tables.
@@ -238,7 +261,14 @@ const conflictTries = 4
 
 func (p *postgres) close() error { return p.control.close() }
 
+// maxChannel is the longest name of a channel, in bytes.
+const maxChannel = 63
+
 // channel is the name on which workers of this store's tables are notified.
 func (p *postgres) channel() string {
-	return strings.TrimPrefix(p.n.schema+"_", "_") + p.n.prefix + "wake"
+	name := strings.TrimPrefix(p.n.schema+"_", "_") + p.n.prefix + "wake"
+	if len(name) > maxChannel {
+		return fmt.Sprintf("jobgen_wake_%016x", uint64(p.lockKey()))
+	}
+	return name
 }
