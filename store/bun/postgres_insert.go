@@ -39,7 +39,7 @@ func (p *postgres) insert(ctx context.Context, q querier, batch []jobrt.NewJob) 
 		})
 	}
 	if err != nil {
-		return nil, p.idTaken(ctx, err, batch)
+		return nil, p.idTaken(ctx, q, err, batch)
 	}
 	return results, nil
 }
@@ -284,8 +284,17 @@ func newIDs(batch []jobrt.NewJob) []jobrt.ID {
 
 var uuidText = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// idTaken turns a violated primary key into the error that names the job.
-func (p *postgres) idTaken(ctx context.Context, err error, batch []jobrt.NewJob) error {
+// kindSQL names the kind of a job.
+//
+// In: id. Out: kind.
+const kindSQL = `
+SELECT kind FROM {jobs} WHERE id = $1::text::uuid
+UNION ALL SELECT kind FROM {history} WHERE id = $1::text::uuid
+UNION ALL SELECT kind FROM {dead} WHERE id = $1::text::uuid`
+
+// idTaken turns a violated primary key into the error that names the job. It looks in the caller's transaction q, if
+// there is one: the pool may have no other connection.
+func (p *postgres) idTaken(ctx context.Context, q querier, err error, batch []jobrt.NewJob) error {
 	var taken *jobrt.IDTakenError
 	var pg *pgconn.PgError
 	switch {
@@ -302,8 +311,11 @@ func (p *postgres) idTaken(ctx context.Context, err error, batch []jobrt.NewJob)
 	default:
 		return err
 	}
-	if info, lookErr := p.job(ctx, taken.ID); lookErr == nil {
-		taken.Kind = info.Kind
+	if q == nil {
+		q = p.own()
+	}
+	if _, lookErr := first(ctx, q, []any{&taken.Kind}, p.n.sql(kindSQL), taken.ID.String()); lookErr != nil {
+		taken.Kind = "" // what matters is the id
 	}
 	return taken
 }

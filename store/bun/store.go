@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -23,6 +24,8 @@ type Store struct {
 	// address is how an operator's command line names this database, without a password; empty when unknown.
 	address string
 	owned   bool // Open made db
+	// self is the database's identity, nil until it was asked for. See identity.
+	self atomic.Pointer[string]
 }
 
 var _ jobrt.Store = (*Store)(nil)
@@ -95,7 +98,15 @@ func (s *Store) start(ctx context.Context) error {
 	if err := s.d.check(ctx); err != nil {
 		return s.d.classify(err)
 	}
-	return s.d.classify(s.prepare(ctx))
+	if err := s.prepare(ctx); err != nil {
+		return s.d.classify(err)
+	}
+	if s.cfg.Migrate != Off {
+		if _, err := s.identity(ctx, true); err != nil {
+			return s.d.classify(err)
+		}
+	}
+	return nil
 }
 
 // DB returns the database, for the application's own queries and transactions.

@@ -103,7 +103,7 @@ func FinishIn(ctx context.Context, tx bun.IDB, result any) error {
 // that f gets join the transaction, and workers are woken after the commit. Inside another RunInTx of this store, f
 // runs in a savepoint of that transaction. A lost answer to the commit wraps [jobrt.ErrUncertain].
 func RunInTx(ctx context.Context, s *Store, f func(ctx context.Context, tx bun.Tx) error) error {
-	if outer, ok := ctx.Value(runKey{}).(*run); ok && outer.store == s {
+	if outer, ok := ctx.Value(runKey{s}).(*run); ok {
 		return outer.nest(ctx, f)
 	}
 	tx, end, err := s.begin(ctx)
@@ -139,7 +139,8 @@ func (s *Store) begin(ctx context.Context) (tx bun.Tx, end func(), err error) {
 	return tx, func() {}, err
 }
 
-type runKey struct{}
+// runKey finds the innermost RunInTx of a store, whatever stores have begun theirs in between.
+type runKey struct{ store *Store }
 
 // run is one RunInTx.
 type run struct {
@@ -149,7 +150,7 @@ type run struct {
 }
 
 func (r *run) into(ctx context.Context) context.Context {
-	return jobrt.WithTx(context.WithValue(ctx, runKey{}, r), r.txn)
+	return jobrt.WithTx(context.WithValue(ctx, runKey{r.store}, r), r.txn)
 }
 
 // nest runs f in a savepoint. What it wants done after the commit is forgotten when it fails.
@@ -200,7 +201,7 @@ func (s *Store) join(ctx context.Context, tx jobrt.Tx) (querier, error) {
 
 // sameDatabase fails when q does not reach this store's tables: the job would be somewhere else.
 func (s *Store) sameDatabase(ctx context.Context, q querier) error {
-	want, err := s.d.identity(ctx, s.d.own())
+	want, err := s.identity(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -212,8 +213,24 @@ func (s *Store) sameDatabase(ctx context.Context, q querier) error {
 	if err != nil {
 		return fmt.Errorf("transaction is of another database than the store's, or cannot see its tables: %w", err)
 	}
-	if have != want {
+	if have != want { // unless the tables have been made anew meanwhile
+		want, err = s.identity(ctx, true)
+	}
+	if err == nil && have != want {
 		return fmt.Errorf("transaction is of another database (%s) than the store's (%s)", have, want)
 	}
-	return nil
+	return err
+}
+
+// identity names the store's database. It is asked for once, at the start: a transaction that holds the last connection
+// of the pool would wait for itself.
+func (s *Store) identity(ctx context.Context, anew bool) (string, error) {
+	if known := s.self.Load(); known != nil && !anew {
+		return *known, nil
+	}
+	id, err := s.d.identity(ctx, s.d.own())
+	if err == nil {
+		s.self.Store(&id)
+	}
+	return id, err
 }
