@@ -149,7 +149,8 @@ func (s *pgSession) Start(ctx context.Context, refs []jobrt.Ref) ([]jobrt.Ref, e
 
 // promoteSQL makes due jobs ready.
 //
-// In: limit. Out: how many, their queues as a JSON array, and the microseconds until the next one is due or NULL.
+// In: limit. Out: how many, their queues as a JSON array, and the microseconds until the next one is due or NULL: at
+// most as many as a time.Duration holds, also for a job that somebody has put off to infinity.
 const promoteSQL = `
 WITH c AS MATERIALIZED (
 	SELECT ctid AS c FROM {jobs} WHERE state = 'scheduled' AND run_at <= statement_timestamp()
@@ -158,7 +159,9 @@ WITH c AS MATERIALIZED (
 	UPDATE {jobs} SET state = 'ready' WHERE ctid = ANY (ARRAY(SELECT c FROM c)) RETURNING queue
 )
 SELECT (SELECT count(*) FROM u), (SELECT coalesce(json_agg(DISTINCT queue), '[]')::text FROM u), (
-	SELECT (extract(epoch FROM run_at - statement_timestamp()) * 1000000)::bigint FROM {jobs}
+	SELECT (extract(epoch FROM least(run_at, statement_timestamp() + interval '291 years') - statement_timestamp())
+		* 1000000)::bigint
+	FROM {jobs}
 	WHERE state = 'scheduled' AND run_at > statement_timestamp() ORDER BY run_at LIMIT 1)`
 
 // Promote implements [jobrt.Session].

@@ -17,6 +17,12 @@ var instantLayouts = []string{
 	time.RFC3339Nano,
 }
 
+// What PostgreSQL's infinities are read as. No statement stores them in a job's row, but an operator may.
+var (
+	firstInstant = time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC)
+	lastInstant  = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+)
+
 // Scan implements sql.Scanner.
 func (i *instant) Scan(src any) error {
 	switch v := src.(type) {
@@ -29,6 +35,14 @@ func (i *instant) Scan(src any) error {
 	case []byte:
 		return i.Scan(string(v))
 	case string:
+		switch v {
+		case "infinity":
+			i.Time = lastInstant
+			return nil
+		case "-infinity":
+			i.Time = firstInstant
+			return nil
+		}
 		for _, layout := range instantLayouts {
 			if t, err := time.Parse(layout, v); err == nil {
 				i.Time = t.UTC()

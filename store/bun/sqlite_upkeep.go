@@ -3,6 +3,7 @@ package bunstore
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -71,7 +72,7 @@ func (s *sqliteSession) untilDue(ctx context.Context, q querier, now int64) (tim
 	if err != nil || !some {
 		return -1, err
 	}
-	return time.Duration(max(at-now, 0)) * time.Microsecond, nil
+	return time.Duration(min(max(at-now, 0), math.MaxInt64/1000)) * time.Microsecond, nil
 }
 
 // sqliteTakeDuty reserves a duty that is due.
