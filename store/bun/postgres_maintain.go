@@ -185,6 +185,19 @@ DELETE FROM {history} WHERE id = ANY (ARRAY(
 	WHERE id <= $2::text::uuid AND finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
 	ORDER BY id LIMIT $3::integer))`
 
+// trimDefaultSQL deletes old rows of the default partition, with their attempts, whatever their ids: one that a caller has
+// chosen may say nothing of its time.
+//
+// In: microseconds to keep, limit.
+const trimDefaultSQL = `
+WITH old AS MATERIALIZED (
+	SELECT id FROM {history}_default
+	WHERE finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond' LIMIT $2::integer
+), a AS (
+	DELETE FROM {attempts} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+)
+DELETE FROM {history}_default WHERE id = ANY (ARRAY(SELECT id FROM old))`
+
 // trimAttemptsSQL deletes attempts of jobs that are gone.
 //
 // In: the largest id that may be old enough, the id to go on behind, limit. Out: the last id that it looked at, or no
@@ -210,6 +223,9 @@ func (s *pgSession) trimHistory(ctx context.Context, keep time.Duration) error {
 	// A job ends after it was made, so a row that is old enough has an id that is.
 	newest := dayBound(now.Add(-keep).Add(time.Second))
 	if err := s.repeat(ctx, trimHistorySQL, micros(keep), newest, upkeepBatch); err != nil {
+		return err
+	}
+	if err := s.repeat(ctx, trimDefaultSQL, micros(keep), upkeepBatch); err != nil {
 		return err
 	}
 	after := jobrt.ID{}
