@@ -246,6 +246,23 @@ func TestListenHearsQueuesOfItsOwnTablesOnly(t *testing.T) {
 	}
 }
 
+// TestBusyConnectionsDoNotMakeAListenerDeaf keeps the proof from being sent, which says nothing about listening.
+func TestBusyConnectionsDoNotMakeAListenerDeaf(t *testing.T) {
+	t.Parallel()
+	session, _ := openSession(t, openAt(t, migrated(t)))
+	for range workConns {
+		conn, err := session.workDB.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	err := session.Listen(t.Context(), func(string) {})
+	if errors.Is(err, jobrt.ErrNoListen) || !errors.Is(err, jobrt.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable, after which a pool listens again", err)
+	}
+}
+
 func TestASessionSurvivesBrokenConnections(t *testing.T) {
 	t.Parallel()
 	s := openAt(t, migrated(t))

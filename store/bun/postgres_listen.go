@@ -62,7 +62,7 @@ func (s *pgSession) listen(ctx context.Context, wake func(queue string)) error {
 		return false
 	}
 	if err := s.prove(ctx, conn, proof, heard, listenProof); err != nil {
-		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, errSilent) {
 			return fmt.Errorf("%w: no notification came back within %v", jobrt.ErrNoListen, listenProof)
 		}
 		return err
@@ -100,15 +100,25 @@ func (s *pgSession) dialListener(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// prove sends a notification from another connection and waits until it arrives. Others that arrive before are heard.
+// errSilent says that a notification was sent and did not arrive.
+var errSilent = errors.New("notification did not arrive")
+
+// prove sends a notification from another connection and waits until it arrives, each at most for within. Others that
+// arrive before are heard. Only errSilent says something about listening: connections may also be busy.
 func (s *pgSession) prove(ctx context.Context, conn *pgx.Conn, proof string, heard func(string) bool, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	if _, err := s.work.exec(ctx, `SELECT pg_notify($1::text, $2::text)`, s.p.channel(), proof); err != nil {
+	send, cancel := context.WithTimeout(ctx, within)
+	_, err := s.work.exec(send, `SELECT pg_notify($1::text, $2::text)`, s.p.channel(), proof)
+	cancel()
+	if err != nil {
 		return err
 	}
+	wait, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	for {
-		n, err := conn.WaitForNotification(ctx)
+		n, err := conn.WaitForNotification(wait)
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) && !conn.IsClosed() {
+			return errSilent
+		}
 		if err != nil {
 			return err
 		}
