@@ -48,7 +48,7 @@ func startsDirective(rest string) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-var missPattern = regexp.MustCompile(`(?is)^/([/*])(\s*)(jobqueues|jobqueue|jobs|job)(\s*)(:?)(.*)$`)
+var missPattern = regexp.MustCompile(`(?is)^/([/*])(/?\s*[+@]?)(job[-_]?queues?|jobgen|jobs|job)(\s*)(:|：)?(.*)$`)
 
 // NearMiss reports a comment that was meant for jobgen but isn't a directive
 // to Go, with what to write instead.
@@ -57,16 +57,16 @@ func NearMiss(text string) (Problem, bool) {
 	if m == nil {
 		return Problem{}, false
 	}
-	block, gap, tool, colon, rest := m[1] == "*", m[2], m[3], m[5] == ":", m[6]
+	block, gap, tool, colon, rest := m[1] == "*", m[2], m[3], m[5] != "", m[6]
 	if block {
 		rest, _, _ = strings.Cut(strings.TrimSuffix(rest, "*/"), "\n")
 	}
 	prefix := jobPrefix
-	if strings.HasPrefix(strings.ToLower(tool), "jobqueue") {
+	if strings.Contains(strings.ToLower(tool), "queue") {
 		prefix = queuePrefix
 	}
 	trimmed := strings.TrimSpace(rest)
-	if !block && gap == "" && m[4] == "" && colon && startsDirective(rest) && (tool == "job" || tool == "jobqueue") {
+	if !block && gap == "" && m[4] == "" && m[5] == ":" && startsDirective(rest) && (tool == "job" || tool == "jobqueue") {
 		return Problem{}, false // a directive
 	}
 	if !meant(prefix, tool, gap == "" && colon, colon, m[4]+rest, trimmed) {
@@ -76,6 +76,10 @@ func NearMiss(text string) (Problem, bool) {
 	want := trimmed
 	if want == "" && prefix == jobPrefix {
 		want = "handler"
+	}
+	quoted := strings.HasPrefix(want, `"`) && prefix == jobPrefix
+	if quoted {
+		want = "handler " + want
 	}
 	word, others, _ := strings.Cut(want, " ")
 	key, value, pair := strings.Cut(word, "=")
@@ -94,7 +98,9 @@ func NearMiss(text string) (Problem, bool) {
 		why = "a block comment is never a directive"
 	case trimmed == "":
 		why = "a bare " + prefix + " is not a directive"
-	case gap == "" && tool != strings.ToLower(tool), strings.HasSuffix(strings.ToLower(tool), "s"):
+	case quoted:
+		why = "a directive begins with a letter"
+	case gap == "" && "//"+tool+m[5] != prefix && (colon || tool != strings.ToLower(tool)), !strings.EqualFold(tool, "job") && !strings.EqualFold(tool, "jobqueue"):
 		why = "the marker is " + prefix
 	case gap == "" && colon && rest == trimmed && m[4] == "":
 		why = "a directive's first letter must be lower case"

@@ -110,7 +110,10 @@ func TestClassify(t *testing.T) {
 		{"//job:defaults", Defaults}, {"//job:defaults retry=3", Defaults}, {"//jobqueue:a", Queue},
 		{"//job:", Miss}, {"//job: ", Miss}, {"// job:queue=a", Miss}, {"// job: queue=a", Miss}, {"//job queue=a", Miss},
 		{"//  job : queue=a", Miss}, {"//job:Queue=a", Miss}, {"/*job:queue=a*/", Miss}, {"/* job:queue=a\n*/", Miss},
-		{"//JOB:queue=a", Miss}, {"//jobs:queue=a", Miss}, {"// jobqueue: a", Miss}, {"//jobqueue:", Miss}, {"// job: handler", Miss},
+		{"//JOB:queue=a", Miss}, {"//jobs:queue=a", Miss}, {"// jobqueue: a", Miss}, {"//jobqueue:", Miss}, {"///job:queue=a", Miss}, {"// +job:queue=a", Miss},
+		{"//jobgen:queue=a", Miss}, {"//job：queue=a", Miss}, {"//job-queue:a", Miss}, {"//job_queue: a", Miss}, {`//job:"queue=a"`, Miss},
+		{"// //job:queue=a", None}, {"////job:queue=a", None}, {"//jobgen: the generator", None}, {"// @job is prose", None},
+		{"// job: handler", Miss},
 		{"// job queues are fine", None}, {"// job: the unit of work", None}, {"// jobs: all of them", None},
 		{"// Job is a unit of work.", None}, {"// job", None}, {"//jobless", None}, {"// jobs.Send=x", None}, {"//go:generate x", None},
 		{"// job x=y", None}, {"//lint:ignore job", None}, {"/* job */", None}, {"", None}, {"x", None},
@@ -118,6 +121,27 @@ func TestClassify(t *testing.T) {
 	for _, tt := range tests {
 		if got := Classify(tt.text); got != tt.want {
 			t.Errorf("Classify(%q) = %d, want %d", tt.text, got, tt.want)
+		}
+	}
+}
+
+// TestNearMissesSayWhatToWrite checks that the proposed line has no fault.
+func TestNearMissesSayWhatToWrite(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{`//job:"queue=a" keep`, `//job:handler "queue=a" keep; a directive begins with a letter`},
+		{"///job:queue=a", "//job:queue=a; Go takes this line for prose and the settings are lost"},
+		{"//jobgen:queue=a", "//job:queue=a; the marker is //job:"},
+		{"//job：queue=a", "//job:queue=a; the marker is //job:"},
+		{"//job-queue:a workers=1", "//jobqueue:a workers=1; the marker is //jobqueue:"},
+	}
+	for _, tt := range tests {
+		miss, ok := NearMiss(tt.text)
+		if !ok || miss.Message != "write "+tt.want {
+			t.Errorf("NearMiss(%q) = %q, want %q", tt.text, miss.Message, "write "+tt.want)
+			continue
+		}
+		if _, problems := Scan(miss.Fix.New); len(problems) > 0 {
+			t.Errorf("NearMiss(%q) proposes %q, which has problems: %+v", tt.text, miss.Fix.New, problems)
 		}
 	}
 }
