@@ -62,10 +62,11 @@ CROSS JOIN LATERAL (
 	SELECT coalesce(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond') AS at
 ) due`
 
-// insertNewSQL is insertSQL that leaves out ids that are live already. Out: the ids that it stored.
+// insertNewSQL is insertSQL that leaves out ids that are live already. Out: the ids that it stored, each with the
+// isolation of the transaction.
 const insertNewSQL = insertSQL + `
 ON CONFLICT (id) DO NOTHING
-RETURNING id`
+RETURNING id, current_setting('transaction_isolation')`
 
 func insertArgs(batch []jobrt.NewJob) []any {
 	n := len(batch)
@@ -154,9 +155,10 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batch []jobrt.N
 // insertNew stores jobs of which those with Resend may be stored, or may even have ended, since it was asked last.
 func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJob) error {
 	stored := make(map[jobrt.ID]bool, len(batch))
+	var isolation string
 	err := collect(ctx, q, func(r rows) error {
 		var id jobrt.ID
-		err := r.Scan(&id)
+		err := r.Scan(&id, &isolation)
 		stored[id] = true
 		return err
 	}, p.n.sql(insertNewSQL), insertArgs(batch)...)
@@ -177,7 +179,20 @@ func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJo
 	if _, err := p.known(ctx, q, live); err != nil {
 		return err
 	}
+	if isolation != "read committed" {
+		return p.refuseEnded(ctx, again, isolation)
+	}
 	return p.undoEnded(ctx, q, again)
+}
+
+// refuseEnded does for a caller's transaction with one snapshot what undoEnded does for others: it can't see what has
+// ended since its beginning. Another connection can, and whatever ends later meets the row that was inserted.
+func (p *postgres) refuseEnded(ctx context.Context, batch []jobrt.NewJob, isolation string) error {
+	known, err := p.known(ctx, p.own(), batch)
+	for id := range known {
+		return errors.Join(err, fmt.Errorf("job %s has ended since this %s transaction began; begin it again", id, isolation))
+	}
+	return err
 }
 
 // undoEndedSQL removes live jobs that have ended already: a Finish moved the earlier row after the look at history and

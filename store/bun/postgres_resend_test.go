@@ -2,6 +2,7 @@ package bunstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"testing"
 
@@ -155,5 +156,48 @@ func TestAKeyInAnOpenTransactionDoesNotHoldUpAFinish(t *testing.T) {
 	}
 	if got, err := s.Insert(ctx, nil, []jobrt.NewJob{second}); err != nil || got[0].Existed {
 		t.Errorf("enqueue after the end: %v, %v", got, err)
+	}
+}
+
+// TestASnapshotFromBeforeTheFirstSendStoresNothingTwice sends a job again in a transaction that can't see its end.
+func TestASnapshotFromBeforeTheFirstSendStoresNothingTwice(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, migrated(t))
+	session, worker := openSession(t, s)
+	tx, err := s.DB().BeginTx(context.WithoutCancel(t.Context()), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()                                                //nolint:errcheck // after a commit it does nothing
+	if _, err := tx.ExecContext(t.Context(), `SELECT 1`); err != nil { // takes the snapshot
+		t.Fatal(err)
+	}
+	job, fresh := sampleJob(), sampleJob()
+	job.Resend, fresh.Resend = true, true
+	if _, err := s.Insert(t.Context(), nil, []jobrt.NewJob{job}); err != nil {
+		t.Fatal(err)
+	}
+	claimed, err := session.Claim(t.Context(), jobrt.ClaimRequest{
+		Worker: worker, Queue: job.Queue, Kinds: []string{job.Kind}, Limit: 1, Start: 1,
+	})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %v, %v", claimed, err)
+	}
+	if _, err := s.Finish(t.Context(), nil, []jobrt.Finish{{Ref: claimed[0].Ref, Verdict: jobrt.VerdictSucceeded}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Insert(t.Context(), fromBun(tx), []jobrt.NewJob{job}); err == nil {
+		t.Errorf("inserted %v a second time, want an error", got)
+	}
+	if _, err := s.Insert(t.Context(), fromBun(tx), []jobrt.NewJob{fresh}); err != nil {
+		t.Errorf("another job in the same transaction: %v", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[jobrt.ID]jobrt.State{job.ID: jobrt.StateSucceeded, fresh.ID: jobrt.StateReady} {
+		if info, err := s.Job(t.Context(), id); err != nil || info.State != want {
+			t.Errorf("job %s is %s, %v; want %s", id, info.State, err, want)
+		}
 	}
 }
