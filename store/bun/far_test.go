@@ -67,3 +67,14 @@ func TestAParkedJobHoldsUpNoOther(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAJobDueBeyondTheYear9999IsRefused names an instant whose year is 9999 only where it was made: JSON can't show it.
+func TestAJobDueBeyondTheYear9999IsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSQLiteStore(t)
+	job := sampleJob()
+	job.RunAt = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -12*3600))
+	if _, err := s.Insert(t.Context(), nil, []jobrt.NewJob{job}); err == nil {
+		t.Error("inserted, want an error that names the years")
+	}
+}

@@ -79,7 +79,7 @@ func checkNew(n *jobrt.NewJob) error {
 		return fmt.Errorf("max retries %d is not within 0 and %d", n.MaxRetries, 1<<30)
 	case n.UniqueKey != nil && len(n.UniqueKey) == 0:
 		return fmt.Errorf("unique key is empty, not nil")
-	case !n.RunAt.IsZero() && (n.RunAt.Year() < 1 || n.RunAt.Year() > 9999):
+	case !n.RunAt.IsZero() && (n.RunAt.UTC().Year() < 1 || n.RunAt.UTC().Year() > 9999):
 		return fmt.Errorf("run at %v: year is not within 1 and 9999", n.RunAt)
 	case !utf8.Valid(n.Args) || bytes.IndexByte(n.Args, 0) >= 0 || !json.Valid(n.Args):
 		return fmt.Errorf("args are not JSON text: %w", jobrt.ErrArgs)
