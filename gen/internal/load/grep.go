@@ -45,13 +45,14 @@ type hit struct {
 // wrote.
 func grep(root string) (hits []hit, tests []string, err error) {
 	var paths []string
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	top := root + string(filepath.Separator) // so that a link to the module is followed
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if path == root {
+			if path == top {
 				return nil
 			}
 			if name == "vendor" || name == "testdata" || name == "node_modules" || name[0] == '.' || name[0] == '_' {
@@ -62,7 +63,7 @@ func grep(root string) (hits []hit, tests []string, err error) {
 			}
 			return nil
 		}
-		if d.Type().IsRegular() && strings.HasSuffix(name, ".go") && name[0] != '.' && name[0] != '_' {
+		if strings.HasSuffix(name, ".go") && name[0] != '.' && name[0] != '_' && isFile(path, d) {
 			paths = append(paths, path)
 		}
 		return nil
@@ -107,6 +108,16 @@ func grep(root string) (hits []hit, tests []string, err error) {
 	return hits, tests, nil
 }
 
+// isFile reports whether the go command reads a directory entry: a regular
+// file, or a link to one.
+func isFile(path string, d fs.DirEntry) bool {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // annotated reports whether a file's text may hold an annotation. It may say
 // yes for text inside a string literal, never no for a real annotation.
 func annotated(data []byte) bool {
@@ -124,6 +135,9 @@ func annotated(data []byte) bool {
 			continue
 		}
 		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		if data[1] == '*' { // its first words decide, which may stand on later lines
+			line = data[:min(len(data), 200)]
+		}
 		data = rest
 		if len(line) > 5 && line[0] == '/' && slices.ContainsFunc([]string{"job", "Job", "JOB"}, func(s string) bool { return bytes.Contains(line, []byte(s)) }) &&
 			directive.Classify(string(bytes.TrimRight(line, "\r"))) != directive.None {

@@ -28,14 +28,15 @@ func TestIsOurs(t *testing.T) {
 
 func TestAnnotated(t *testing.T) {
 	for text, want := range map[string]bool{
-		"package a\n\n//job:handler\nfunc A() {}\n":     true,
-		"package a\n\n// job: queue=x\nfunc A() {}\n":   true,
-		"package a\n\n/*job:queue=x*/\nfunc A() {}\n":   true,
-		"package a\n\n//Job:queue=x\r\nfunc A() {}\n":   true,
-		"package a\n\n//jobqueue:billing\n":             true,
-		"package a\n\n// job queues\nfunc A() {}\n":     false,
-		"package a\n\nvar x = 1 / 2 // a job\n":         false,
-		"package a\n\nvar u = \"http://job.example\"\n": false,
+		"package a\n\n//job:handler\nfunc A() {}\n":       true,
+		"package a\n\n// job: queue=x\nfunc A() {}\n":     true,
+		"package a\n\n/*job:queue=x*/\nfunc A() {}\n":     true,
+		"package a\n\n/*\njob:queue=x\n*/\nfunc A() {}\n": true,
+		"package a\n\n//Job:queue=x\r\nfunc A() {}\n":     true,
+		"package a\n\n//jobqueue:billing\n":               true,
+		"package a\n\n// job queues\nfunc A() {}\n":       false,
+		"package a\n\nvar x = 1 / 2 // a job\n":           false,
+		"package a\n\nvar u = \"http://job.example\"\n":   false,
 		"//": false, "/": false, "": false,
 	} {
 		if got := annotated([]byte(text)); got != want {
@@ -49,6 +50,14 @@ func TestAnnotated(t *testing.T) {
 func TestGrepLeavesOutWhatGoDoes(t *testing.T) {
 	dir := t.TempDir()
 	const job = "package a\n\n//job:handler\nfunc A() {}\n"
+	if err := os.WriteFile(filepath.Join(dir, "target.txt"), []byte(job), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"link.go": "target.txt", "gone.go": "nowhere", "dir.go": "."} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, text := range map[string]string{
 		"go.mod": "module m\n", "a/a.go": job, "a/a_test.go": job, "a/_b.go": job, "a/.c.go": job, "a/readme.md": job,
 		"vendor/v/v.go": job, "testdata/t.go": job, ".git/g.go": job, "_x/x.go": job, "nested/go.mod": "module n\n", "nested/n.go": job,
@@ -70,11 +79,28 @@ func TestGrepLeavesOutWhatGoDoes(t *testing.T) {
 	for _, h := range hits {
 		got = append(got, strings.TrimPrefix(filepath.ToSlash(h.path), filepath.ToSlash(dir)+"/"))
 	}
-	if diff := cmp.Diff([]string{"a/a.go", "z.go"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a/a.go", "link.go", "z.go"}, got); diff != "" {
 		t.Error(diff)
 	}
 	if len(tests) != 1 || filepath.Base(tests[0]) != "a_test.go" {
 		t.Errorf("tests = %v", tests)
+	}
+}
+
+// TestGrepFollowsALinkToTheModule checks that a working directory that is a
+// link doesn't look like a module without jobs.
+func TestGrepFollowsALinkToTheModule(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.WriteFile(filepath.Join(dir, "a.go"), []byte("package a\n\n//job:handler\nfunc A() {}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	hits, _, err := grep(link)
+	if err != nil || len(hits) != 1 || hits[0].path != filepath.Join(link, "a.go") {
+		t.Errorf("grep = %v, %v; want a.go below the link", hits, err)
 	}
 }
 
