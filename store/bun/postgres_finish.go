@@ -256,6 +256,7 @@ WITH x AS MATERIALIZED (
 	SELECT d.id, d.lease_seq, l.started_at, statement_timestamp(), l.ran_us, coalesce(l.worker, d.lease_owner),
 		d.attempt + 1, 'failed', coalesce(l.fingerprint, ''), coalesce(l.error, ''), coalesce(l.stack, '')
 	FROM d JOIN l ON l.id = d.id WHERE l.failed
+	ON CONFLICT (job_id, lease_seq) DO NOTHING
 ), u AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
 		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
@@ -294,6 +295,7 @@ WITH x AS MATERIALIZED (
 	SELECT u.id, u.settled_seq, l.started_at, statement_timestamp(), l.ran_us, coalesce(l.worker, l.lease_owner),
 		u.attempt, 'failed', coalesce(l.fingerprint, ''), coalesce(l.error, ''), coalesce(l.stack, '')
 	FROM u JOIN l ON l.id = u.id WHERE l.failed
+	ON CONFLICT (job_id, lease_seq) DO NOTHING
 )
 SELECT id, settled_seq FROM u`
 

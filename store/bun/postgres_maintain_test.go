@@ -42,3 +42,37 @@ func TestHistoryForgetsIDsOfAnyVersion(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptsOfAForgottenJobHoldUpNobody has attempts on record of jobs that come again under their old ids, as
+// upkeep leaves them when it is cut off behind history.
+func TestAttemptsOfAForgottenJobHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	s := openAt(t, migrated(t))
+	session, worker := openSession(t, s)
+	jobs := []jobrt.NewJob{sampleJob(), sampleJob(), sampleJob()}
+	if _, err := s.Insert(t.Context(), nil, jobs); err != nil {
+		t.Fatal(err)
+	}
+	claimed, err := session.Claim(t.Context(), jobrt.ClaimRequest{
+		Worker: worker, Queue: jobs[0].Queue, Kinds: []string{jobs[0].Kind}, Limit: 3, Start: 3,
+	})
+	if err != nil || len(claimed) != 3 {
+		t.Fatalf("claimed %v, %v", claimed, err)
+	}
+	if _, err := s.d.own().exec(t.Context(), s.names.sql(`
+INSERT INTO {attempts} (job_id, lease_seq, ended_at, ran_us, attempt, outcome, fingerprint, error, stack)
+SELECT id, lease_seq, now(), 0, 1, 'failed', '', '', '' FROM {jobs}`)); err != nil {
+		t.Fatal(err)
+	}
+	results, err := s.Finish(t.Context(), nil, []jobrt.Finish{
+		{Ref: claimed[0].Ref, Verdict: jobrt.VerdictRetry},
+		{Ref: claimed[1].Ref, Verdict: jobrt.VerdictDead, Reason: jobrt.DeadPermanent},
+	})
+	if err != nil || results[0].Status != jobrt.Finished || results[1].Status != jobrt.Finished {
+		t.Errorf("finish: %v, %v", results, err)
+	}
+	advancePostgres(t, s, time.Hour)
+	if got, err := session.Rescue(t.Context(), 10); err != nil || got.Ready != 1 {
+		t.Errorf("rescue: %+v, %v; want one job", got, err)
+	}
+}

@@ -17,7 +17,8 @@ WHERE id = ANY (ARRAY(
 
 // rescueSQL takes jobs back from workers that are buried or gone. It finds the jobs by what is missing, not by a list of
 // lost workers, so a claim that commits after its worker's end is found by the next call. Each row is locked only while
-// it still belongs to that worker: a worker that has registered anew may have taken it over.
+// it still belongs to that worker: a worker that has registered anew may have taken it over. An attempt that is on record
+// already, of a job with the same id that history has forgotten, holds nothing up.
 //
 // In: limit, the crash that makes a job dead. Out: id, lease_seq, queue of each, and whether it is dead now.
 const rescueSQL = `
@@ -52,6 +53,7 @@ WITH v AS MATERIALIZED (
 	SELECT l.id, l.lease_seq, statement_timestamp(), 0, l.lease_owner, l.attempt + 1, 'crashed', '',
 		'worker vanished while it ran the job', ''
 	FROM l WHERE l.started AND l.id IN (SELECT id FROM u UNION ALL SELECT id FROM d)
+	ON CONFLICT (job_id, lease_seq) DO NOTHING
 ), k AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
 		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
