@@ -22,7 +22,7 @@ func TestAFileThatSaysTheSameIsKept(t *testing.T) {
 	m, fresh := renderTorture(t)
 	spaced := make(map[string][]byte)
 	for name, src := range fresh {
-		spaced[name] = append(bytes.ReplaceAll(src, []byte("\n\n"), []byte("\r\n\r\n\r\n")), '\n')
+		spaced[name] = append(bytes.ReplaceAll(src, []byte("\n\n"), []byte("\n\n\n")), '\n')
 	}
 	kept, err := templates.Render(m, spaced)
 	if err != nil {

@@ -37,14 +37,15 @@ func (r *renderer) newFile(pkgPath, pkgName string) *jen.File {
 	return f
 }
 
-// source returns f as gofmt would leave it, standard library imports first, or current when that says the same.
+// source returns f as gofmt would leave it, standard library imports first, or current, with Unix line ends, when that
+// says the same.
 func (r *renderer) source(f *jen.File, current []byte) ([]byte, error) {
 	var buf bytes.Buffer
 	if err := f.Render(&buf); err != nil {
 		return nil, err
 	}
 	emitted := r.groupImports(buf.Bytes())
-	if current != nil && sameTokens(emitted, current) {
+	if current = bytes.ReplaceAll(current, []byte("\r\n"), []byte("\n")); len(current) > 0 && sameTokens(emitted, current) {
 		return current, nil
 	}
 	src, err := format.Source(emitted)
