@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/token"
 	"os"
 	"path"
 	"path/filepath"
@@ -156,6 +157,9 @@ func output(dir, root, modulePath, out string) (string, string, error) {
 	}
 	if rel == "." {
 		return "", "", errors.New("the output directory can't be the module's root; choose a directory for generated code alone")
+	}
+	if name := check.PackageName(filepath.ToSlash(rel)); name == "main" || token.IsKeyword(name) {
+		return "", "", fmt.Errorf("output directory %s would hold package %s, which can't be imported; choose another name", abs, name)
 	}
 	if fi, err := os.Stat(abs); err == nil && !fi.IsDir() {
 		return "", "", fmt.Errorf("output directory %s is a file", abs)
