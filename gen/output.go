@@ -67,7 +67,7 @@ func openOutput(dir string) (*outputDir, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read output directory: %w", err)
 			}
-			if !load.IsOurs(data) {
+			if !load.IsOurs(data) && len(bytes.TrimSpace(data)) > 0 { // a file without content is nobody's loss
 				return nil, usagef("%s was not written by jobgen; generated code needs a directory of its own: choose another with -out, or move the file", name)
 			}
 			o.files[filepath.ToSlash(filepath.Join(sub, e.Name()))] = data

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"go/build"
 	"go/build/constraint"
@@ -34,10 +35,24 @@ func metadata(ctx context.Context, root string, dirs []string) ([]*packages.Pack
 		return nil, fmt.Errorf("list packages: %w", context.Cause(ctx)) // the driver's own error hides it
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list packages: %w", err)
+		return nil, fmt.Errorf("list packages: %w", plain(err))
 	}
 	slices.SortFunc(ps, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return ps, nil
+}
+
+// plain is what the go command said, without how it was called. Where it asks for go mod tidy, which fails while
+// generated code is missing, the flag that makes it go on is named.
+func plain(err error) error {
+	_, said, found := strings.Cut(err.Error(), "stderr: ")
+	if !found {
+		return err
+	}
+	said = strings.TrimSpace(said)
+	if strings.Contains(said, "updates to go.mod needed") {
+		return errors.New("go.mod is not up to date; run go mod tidy -e, then jobgen again")
+	}
+	return errors.New(said)
 }
 
 // always reports whether a constraint holds whatever the system, as one on
