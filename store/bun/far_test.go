@@ -1,6 +1,7 @@
 package bunstore
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,13 +11,13 @@ import (
 // TestAJobDueInAnotherMillenniumIsStillToCome has a wait that no time.Duration can hold.
 func TestAJobDueInAnotherMillenniumIsStillToCome(t *testing.T) {
 	t.Parallel()
-	for name, open := range map[string]func(t *testing.T) *Store{
-		"postgres": func(t *testing.T) *Store { return openAt(t, migrated(t)) },
-		"sqlite":   func(t *testing.T) *Store { return newSQLiteStore(t) },
+	for name, address := range map[string]func(t *testing.T) string{
+		"postgres": func(t *testing.T) string { return migrated(t) },
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "jobs.db") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t)
+			s := openAt(t, address(t))
 			for year := 2400; year < 9999; year += 800 {
 				job := sampleJob()
 				job.RunAt = time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)
@@ -71,7 +72,7 @@ func TestAParkedJobHoldsUpNoOther(t *testing.T) {
 // TestAJobDueBeyondTheYear9999IsRefused names an instant whose year is 9999 only where it was made: JSON can't show it.
 func TestAJobDueBeyondTheYear9999IsRefused(t *testing.T) {
 	t.Parallel()
-	s := newSQLiteStore(t)
+	s := openAt(t, migrated(t))
 	job := sampleJob()
 	job.RunAt = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -12*3600))
 	if _, err := s.Insert(t.Context(), nil, []jobrt.NewJob{job}); err == nil {
