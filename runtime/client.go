@@ -99,6 +99,13 @@ func Enqueue[A, R any](ctx context.Context, use *Client, job *Job[A, R], args A,
 	return handles[0], err
 }
 
+// EnqueueFrom stores one job whose argument is the result of another. Generated stubs call it. Errors are those of
+// [Enqueue], and a [ParentError].
+func EnqueueFrom[A, R any](ctx context.Context, use *Client, job *Job[A, R], from Handle[A], opts ...EnqueueOption) (Handle[R], error) {
+	var none A
+	return Enqueue(ctx, use, job, none, Prepend(Takes(SlotArgs, IfSucceeded, from), opts)...)
+}
+
 // EnqueueMany stores one job for each of args, all or none, in one statement. Handles are in input order. Generated
 // stubs call it. Errors are those of [Enqueue].
 func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], args []A, opts ...EnqueueOption) ([]Handle[R], error) {

@@ -33,6 +33,14 @@ var (
 	ErrInHandler = errors.New("await inside a handler would hold its worker slot")
 	// ErrResultNotKept: the job succeeded, but its result is not stored; use keep or KeepResult.
 	ErrResultNotKept = errors.New("result is not kept")
+	// ErrOtherStore: a handle of another store cannot be waited for: its job's end would not be seen.
+	ErrOtherStore = errors.New("handle belongs to another store")
+	// ErrCycle: jobs of one graph wait for each other, so none would ever run.
+	ErrCycle = errors.New("jobs wait for each other in a cycle")
+	// ErrInDoubt: an earlier attempt was interrupted between announcing an effect and recording it. See [Once].
+	ErrInDoubt = errors.New("effect is in doubt: it may or may not have happened")
+	// ErrEffectBusy: another live job is about to have the same effect. See [Once].
+	ErrEffectBusy = errors.New("another job is at the same effect")
 )
 
 // ArgsReason says what is wrong with arguments.
@@ -107,6 +115,26 @@ type OwnedError struct {
 
 func (e *OwnedError) Error() string {
 	return fmt.Sprintf("%s %q belongs to service %q on this database; choose another name", e.What, e.Name, e.Owner)
+}
+
+// ParentError refuses a job that would wait for a parent which can give it nothing: unknown or removed after its
+// retention (ErrNotFound), or succeeded without the result that the job takes (ErrResultNotKept).
+type ParentError struct {
+	ID  ID // of the parent
+	Err error
+}
+
+func (e *ParentError) Error() string { return fmt.Sprintf("parent %s: %v", e.ID, e.Err) }
+func (e *ParentError) Unwrap() error { return e.Err }
+
+// BatchClosedError refuses a new member: the batch is complete, or cancelled.
+type BatchClosedError struct {
+	ID    ID
+	State BatchState
+}
+
+func (e *BatchClosedError) Error() string {
+	return fmt.Sprintf("batch %s takes no more members: it is %s", e.ID, e.State)
 }
 
 // Permanent marks an error that no retry can mend: the job is dead at once. Permanent(nil) is nil.

@@ -24,6 +24,54 @@ type Job[A, R any] struct {
 	Result Codec[R]
 	// UniqueKey appends the parts of the arguments that make two jobs the same work; nil when the job has no unique=.
 	UniqueKey func(dst []byte, args *A) ([]byte, error)
+	// OnceKey appends the parts of the arguments that name the effect which happens once; nil when the job has no once=.
+	OnceKey func(dst []byte, args *A) ([]byte, error)
+	// Parents are the handler's parent parameters, by slot. Nil for a job that waits for nothing by its type.
+	Parents []ParentType
+	// Next are the continuations that every enqueue of this job stores with it.
+	Next []Next
+	// Upgrades read arguments that were stored under earlier versions, oldest first.
+	Upgrades []Upgrade[A]
+}
+
+// AnyJob is a *Job of any types.
+type AnyJob interface {
+	erase() *erasedJob
+}
+
+// Next is a continuation by annotation: then= or on-failure=.
+type Next struct {
+	Job AnyJob
+	On  Condition
+	// Slot of the continuation that takes this job's outcome: SlotNone, SlotArgs or 0.
+	Slot int
+	// SameArgs gives the continuation this job's own arguments. Otherwise it has none, or takes them by SlotArgs.
+	SameArgs bool
+}
+
+// Upgrade reads the arguments of one earlier version.
+type Upgrade[A any] struct {
+	Version int
+	// Schema of the earlier type.
+	Schema string
+	// Decode reads the earlier type and turns it into today's.
+	Decode func(data []byte, args *A) error
+}
+
+// UpgradeFrom makes an Upgrade of a function. Generated code calls it.
+func UpgradeFrom[Old, A any](version int, codec Codec[Old], upgrade func(Old) (A, error)) Upgrade[A] {
+	return Upgrade[A]{Version: version, Schema: codec.Schema, Decode: func(data []byte, args *A) error {
+		var old Old
+		if err := codec.Decode(data, &old); err != nil {
+			return err
+		}
+		upgraded, err := upgrade(old)
+		if err != nil {
+			return err
+		}
+		*args = upgraded
+		return nil
+	}}
 }
 
 // Codec writes and reads one type as JSON text. The bytes are deterministic: equal values give equal bytes.
@@ -61,6 +109,9 @@ type Settings struct {
 	Tags []string
 	// Version of the argument type, from 1.
 	Version int
+	// RerunInDoubt runs a job with OnceKey again when nothing can tell whether its interrupted work was done. Otherwise
+	// it is dead, in doubt.
+	RerunInDoubt bool
 	// Deprecated says what to use instead; empty when the job is not deprecated.
 	Deprecated string
 	// Declared are all settings of the annotation in their canonical form, sorted by key, for the catalogue.

@@ -20,6 +20,8 @@ type enqueue struct {
 	tx   Tx
 	key  *string // Unique
 	each func(i int) []EnqueueOption
+	// parents that the job waits for, in the order of the options that named them.
+	parents []parentHandle
 }
 
 func option(apply func(*enqueue) error) EnqueueOption { return EnqueueOption{apply} }

@@ -26,9 +26,10 @@ type registered struct {
 	secrets  []string
 	// run decodes args, calls the handler and encodes its result when it is to be kept. A failure to decode is a
 	// decodeError; one to encode, after the handler has succeeded, a resultError.
-	run          func(ctx context.Context, args []byte, keep bool) (result []byte, err error)
+	run          func(ctx context.Context, args []byte, parents []ParentOutcome, keep bool) (result []byte, err error)
 	encodeResult func(result any) ([]byte, error)
 	permanent    []func(error) bool
+	verify       any   // func(context.Context, A) (R, bool, error)
 	invalid      error // what an option got wrong
 	speed        speed
 }
@@ -82,6 +83,14 @@ func PermanentErrorType[E error]() RegisterOption {
 // Register binds a handler to its job. Generated code calls it. A stored name, or an alias, that is registered already
 // is an error.
 func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Context, args A) (R, error), opts ...RegisterOption) error {
+	if run == nil {
+		return fmt.Errorf("register %s: nil handler", job.Kind)
+	}
+	return RegisterAfter(r, job, func(ctx context.Context, args A, _ *Inputs) (R, error) { return run(ctx, args) }, opts...)
+}
+
+// RegisterAfter is Register of a handler that takes outcomes of other jobs. run reads them from in.
+func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Context, args A, in *Inputs) (R, error), opts ...RegisterOption) error {
 	if job.Kind == "" {
 		return errors.New("register: job without a stored name")
 	}
@@ -102,12 +111,12 @@ func Register[A, R any](r *Registry, job *Job[A, R], run func(ctx context.Contex
 			}
 			return encodeResult(&job.Result, &typed)
 		},
-		run: func(ctx context.Context, data []byte, keep bool) ([]byte, error) {
+		run: func(ctx context.Context, data []byte, parents []ParentOutcome, keep bool) ([]byte, error) {
 			var args A
 			if err := job.Args.Decode(data, &args); err != nil {
 				return nil, &decodeError{err}
 			}
-			result, err := run(ctx, args)
+			result, err := run(ctx, args, &Inputs{types: job.Parents, outcomes: parents})
 			if err != nil || !keep {
 				return nil, err
 			}

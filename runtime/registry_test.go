@@ -62,17 +62,17 @@ func TestARegisteredJobRunsFromBytesToBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := r.lookup("shop/mail.Send").run
-	if result, err := run(t.Context(), []byte(`{"n":7,"unknown":true}`), true); err != nil || string(result) != `{"message_id":"m7"}` || got.N != 7 {
+	if result, err := run(t.Context(), []byte(`{"n":7,"unknown":true}`), nil, true); err != nil || string(result) != `{"message_id":"m7"}` || got.N != 7 {
 		t.Errorf("got %s, %v of %+v", result, err, got)
 	}
-	if result, err := run(t.Context(), []byte(`{"n":7}`), false); err != nil || result != nil {
+	if result, err := run(t.Context(), []byte(`{"n":7}`), nil, false); err != nil || result != nil {
 		t.Errorf("result not kept: got %s, %v", result, err)
 	}
-	if result, err := run(t.Context(), []byte(`{"n":-1}`), true); err != errRefused || result != nil {
+	if result, err := run(t.Context(), []byte(`{"n":-1}`), nil, true); err != errRefused || result != nil {
 		t.Errorf("a failure: got %s, %v", result, err)
 	}
 	var decode *decodeError
-	if _, err := run(t.Context(), []byte(`{"n":"seven"}`), true); !errors.As(err, &decode) {
+	if _, err := run(t.Context(), []byte(`{"n":"seven"}`), nil, true); !errors.As(err, &decode) {
 		t.Errorf("arguments that do not decode: got %v", err)
 	}
 }

@@ -94,7 +94,7 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		}
 		p.conclude(ctx, reg, &job, Finish{Worker: worker, StartedAt: a.startedAt, Ran: ran}, result, err)
 	}()
-	result, err = reg.run(ctx, job.Args, job.KeepResult)
+	result, err = reg.run(ctx, job.Args, job.Parents, job.KeepResult)
 }
 
 // conclude judges how an attempt ended and passes it on. The methods of the handler's error are the handler's code too:

@@ -27,8 +27,34 @@ type Store interface {
 	// nothing is stored and the result is as it was the first time; with another kind or other args the batch fails with
 	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
 	//
+	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of
+	// the same call, in any order; the caller has made sure that they form no cycle. When all conditions hold already,
+	// the job is inserted as ready or scheduled. A parent that is in no table, or whose result is needed and was not
+	// kept, fails the call with a [ParentError]. A parent of the same call that met a job with its unique key stands for
+	// that job. Whoever ends the parent at the same moment, the child is released exactly once, or waits.
+	//
+	// A job with a Batch counts as its member from then on. A batch that is complete or cancelled takes no more: a
+	// [BatchClosedError].
+	//
 	// Insert never notifies: see Notify.
 	Insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error)
+
+	// InsertGraph is Insert of new batches and of jobs, which may be their members or wait for them, all or nothing. A
+	// batch without members is complete at once. A batch with Resend whose id is known is left as it is. Results are
+	// those of the jobs.
+	InsertGraph(ctx context.Context, tx Tx, batches []NewBatch, jobs []NewJob) ([]Inserted, error)
+
+	// Batch returns one batch; its counts include what has not been folded yet. ErrNotFound when it is unknown.
+	Batch(ctx context.Context, id ID) (BatchInfo, error)
+
+	// Batches lists batches by id, newest first: those with ids smaller than before, unless it is zero; at most limit,
+	// default 100, at most 1,000.
+	Batches(ctx context.Context, before ID, limit int) ([]BatchInfo, error)
+
+	// CancelBatch marks a batch, and the batches within it, as cancelled: it takes no more members, and Release ends
+	// those that wait or are not running as cancelled, with reason. Running ones run to their end, and are cancelled
+	// rather than tried again. A batch that is complete is left alone.
+	CancelBatch(ctx context.Context, id ID, reason string) error
 
 	// Notify tells listening workers, in other processes too, that the queues have something to claim. It is best
 	// effort; polling is the truth.
@@ -63,7 +89,19 @@ type Store interface {
 	// order. It changes a row only while (id, lease_seq) is as it was claimed, whatever worker calls. A row that cannot
 	// be stored (a poisoned result, say) is reported by its own result and does not harm the others.
 	// Sending the same Finish again is harmless and gives Finished.
+	//
+	// A Finish with an Effect settles that too, in the same transaction, when the claim is in force.
 	Finish(ctx context.Context, tx Tx, batch []Finish) ([]FinishResult, error)
+
+	// Intend records, durably and before it happens, that a claim is about to have the effect that a key names. See
+	// [EffectState] for the answers. With tx, in which the effect itself happens, the effect is recorded as done there:
+	// the answer is EffectOpened or EffectDone, or EffectInDoubt when an intent without a result stands; a concurrent
+	// transaction with the same key is waited for. ErrLeaseLost when the claim is not in force.
+	Intend(ctx context.Context, tx Tx, i Intent) (Effect, error)
+
+	// SettleEffect ends the intent of a claim at once, without a Finish. Done is recorded even when the claim is over,
+	// because it is the truth; not done only removes the intent that this very claim has written.
+	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -97,12 +135,19 @@ type Session interface {
 	// Promote makes up to limit scheduled jobs ready whose time has come.
 	Promote(ctx context.Context, limit int) (Promoted, error)
 
+	// Release brings batches up to date with their ended members, ends the members of cancelled batches, and tells the
+	// jobs that wait for others of what has ended: a job whose conditions hold becomes ready, or scheduled when it has a
+	// Delay, which counts from now; one whose condition can no longer hold ends as skipped or cancelled, and so on down
+	// the graph. One call does up to about limit of each, in short transactions; it may be cut off at any point and two
+	// may run at once. See [Condition] for what holds when.
+	Release(ctx context.Context, limit int) (Released, error)
+
 	// TakeDuty reports whether the caller shall do the named duty now, and if so reserves the next one for after every.
 	// Duties are harmless when two do them at once.
 	TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error)
 
-	// Maintain does the store's own upkeep: partitions made ahead, history older than keep removed, expired worker rows
-	// and unique keys deleted. It works in short transactions and may be cut off at any point.
+	// Maintain does the store's own upkeep: partitions made ahead, history older than keep removed, with the batches and
+	// the parents' outcomes of that age which no live or dead job needs, expired worker rows and unique keys deleted. It works in short transactions and may be cut off at any point.
 	Maintain(ctx context.Context, keep time.Duration) error
 
 	// Revive makes dead jobs of reason undecodable ready again whose arguments failed to decode under another schema
@@ -127,18 +172,22 @@ type Tx interface {
 // State is where a job stands.
 type State string
 
-// The states of a job. The first three are live; the next three are in history; Dead has a [DeadReason].
+// The states of a job. The first four are live; the next three are in history; Dead has a [DeadReason].
 const (
+	StateWaiting   State = "waiting"   // for other jobs or batches: see JobInfo.Parents
 	StateScheduled State = "scheduled" // due later, or waiting for its next retry
 	StateReady     State = "ready"     // may be claimed
 	StateRunning   State = "running"   // claimed
 	StateSucceeded State = "succeeded"
 	StateCancelled State = "cancelled"
+	StateSkipped   State = "skipped" // never ran: the condition that it waited for did not come true
 	StateDead      State = "dead"
 )
 
 // Live reports whether a job in this state will still be worked on without anybody's help.
-func (s State) Live() bool { return s == StateScheduled || s == StateReady || s == StateRunning }
+func (s State) Live() bool {
+	return s == StateWaiting || s == StateScheduled || s == StateReady || s == StateRunning
+}
 
 // DeadReason says why a job is dead.
 type DeadReason string
@@ -148,7 +197,8 @@ const (
 	DeadExhausted   DeadReason = "exhausted"   // failed, and no retry is left
 	DeadPermanent   DeadReason = "permanent"   // failed with an error that no retry mends
 	DeadQuarantined DeadReason = "quarantined" // took its worker down three times while it ran alone
-	DeadUndecodable DeadReason = "undecodable" // its arguments do not decode; a new build may
+	DeadUndecodable DeadReason = "undecodable" // its arguments or a parent's result do not decode; a new build may
+	DeadInDoubt     DeadReason = "in doubt"    // interrupted work of once= that nothing could verify; a retry does it again
 )
 
 // Origin says where a job came from.
@@ -182,6 +232,10 @@ type NewJob struct {
 	KeepResult bool
 	Tags       []string
 	Origin     Origin
+	// Parents are what the job waits for: it is due Delay after their conditions hold, and not before RunAt.
+	Parents []Parent
+	// Batch that the job is a member of; zero for none.
+	Batch ID
 	// Resend says that this id may have been sent before.
 	Resend bool
 }
@@ -237,6 +291,11 @@ type ClaimedJob struct {
 	KeepResult bool
 	Tags       []string
 	Origin     Origin
+	// Batch that the job is a member of; zero for none.
+	Batch ID
+	// Parents are the outcomes that the handler takes, those with a Slot other than SlotNone, in the order of
+	// NewJob.Parents.
+	Parents []ParentOutcome
 }
 
 // Verdict is how an attempt ended.
@@ -271,6 +330,8 @@ type Finish struct {
 	Ran       time.Duration
 	// Worker that ran the attempt.
 	Worker ID
+	// Effect ends the intent that this claim has written, if not nil.
+	Effect *EffectEnd
 }
 
 // AttemptError is an error as stored. Text is sanitised and truncated by the caller.
@@ -286,6 +347,8 @@ type FinishResult struct {
 	Status FinishStatus
 	// Err is set for FinishRefused.
 	Err error
+	// Followed is set when the job has ended and others, or a batch, wait for it: a Release is due.
+	Followed bool
 }
 
 // FinishStatus says what a Finish did.
@@ -376,7 +439,11 @@ type JobInfo struct {
 	Error      string        `json:"error,omitempty"`
 	Tags       []string      `json:"tags,omitempty"`
 	Origin     Origin        `json:"origin"`
+	Batch      ID            `json:"batch,omitzero"`
 	Attempts   []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
+	// Parents are what the job waits or has waited for, in the order of NewJob.Parents, at most the first 1,000; only
+	// from Store.Job.
+	Parents []ParentOutcome `json:"parents,omitempty"`
 }
 
 // AttemptInfo is one failed or crashed attempt.

@@ -29,7 +29,13 @@ type dialect interface {
 	querier(t *txn) querier
 
 	// insert stores jobs with distinct ids and distinct unique keys. Results are in input order.
-	insert(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error)
+	insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) ([]jobrt.Inserted, error)
+	batch(ctx context.Context, id jobrt.ID) (jobrt.BatchInfo, error)
+	// batches is given a limit within its bounds.
+	batches(ctx context.Context, before jobrt.ID, limit int) ([]jobrt.BatchInfo, error)
+	cancelBatch(ctx context.Context, id jobrt.ID, reason string) error
+	intend(ctx context.Context, q querier, i jobrt.Intent) (jobrt.Effect, error)
+	settleEffect(ctx context.Context, ref jobrt.Ref, end jobrt.EffectEnd) error
 	notify(ctx context.Context, queues []string) error
 	job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error)
 	// jobs is given a Filter whose Limit is filled.

@@ -12,7 +12,7 @@ import (
 )
 
 // insert implements dialect. A batch in which no job has a unique key or may have been sent before is one statement.
-func (p *postgres) insert(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+func (p *postgres) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
 	plain := true
 	for i := range batch {
 		plain = plain && !batch[i].Resend && batch[i].UniqueKey == nil

@@ -52,7 +52,7 @@ const sqliteInsert = `
 		g.run_at, ?2, g.max_retries, g.timeout, g.keep_result, g.args_schema, g.unique_key, e.value, g.tags, g.origin
 	FROM g CROSS JOIN json_each(g.members) e`
 
-func (d *sqliteDialect) insert(ctx context.Context, q querier, batch []jobrt.NewJob) (results []jobrt.Inserted, err error) {
+func (d *sqliteDialect) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) (results []jobrt.Inserted, err error) {
 	err = d.write(ctx, q, func(q querier, now int64) error {
 		results, err = d.insertIn(ctx, q, now, batch)
 		return err

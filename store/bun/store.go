@@ -151,12 +151,17 @@ func (s *Store) failed(call string, err error) error {
 
 // Insert implements [jobrt.Store].
 func (s *Store) Insert(ctx context.Context, tx jobrt.Tx, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
-	if len(batch) == 0 {
+	return s.InsertGraph(ctx, tx, nil, batch)
+}
+
+// InsertGraph implements [jobrt.Store].
+func (s *Store) InsertGraph(ctx context.Context, tx jobrt.Tx, batches []jobrt.NewBatch, jobs []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	if len(batches) == 0 && len(jobs) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	plan, err := planInsert(batch)
+	plan, err := planInsert(jobs)
 	if err != nil {
 		return nil, s.failed("insert", err)
 	}
@@ -164,7 +169,7 @@ func (s *Store) Insert(ctx context.Context, tx jobrt.Tx, batch []jobrt.NewJob) (
 	if err != nil {
 		return nil, s.failed("insert", err)
 	}
-	stored, err := s.d.insert(ctx, q, plan.jobs)
+	stored, err := s.d.insert(ctx, q, batches, plan.jobs)
 	if err != nil {
 		return nil, s.failed("insert", err)
 	}
@@ -269,6 +274,51 @@ func (s *Store) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) (
 		return nil, s.failed("finish", err)
 	}
 	return plan.results(settled), nil
+}
+
+// Batch implements [jobrt.Store].
+func (s *Store) Batch(ctx context.Context, id jobrt.ID) (jobrt.BatchInfo, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	info, err := s.d.batch(ctx, id)
+	return info, s.failed("batch "+id.String(), err)
+}
+
+// Batches implements [jobrt.Store].
+func (s *Store) Batches(ctx context.Context, before jobrt.ID, limit int) ([]jobrt.BatchInfo, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	infos, err := s.d.batches(ctx, before, min(limit, 1000))
+	return infos, s.failed("batches", err)
+}
+
+// CancelBatch implements [jobrt.Store].
+func (s *Store) CancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.failed("cancel batch "+id.String(), s.d.cancelBatch(ctx, id, reason))
+}
+
+// Intend implements [jobrt.Store].
+func (s *Store) Intend(ctx context.Context, tx jobrt.Tx, i jobrt.Intent) (jobrt.Effect, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	q, err := s.join(ctx, tx)
+	if err != nil {
+		return jobrt.Effect{}, s.failed("intend", err)
+	}
+	effect, err := s.d.intend(ctx, q, i)
+	return effect, s.failed("intend", err)
+}
+
+// SettleEffect implements [jobrt.Store].
+func (s *Store) SettleEffect(ctx context.Context, ref jobrt.Ref, end jobrt.EffectEnd) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.failed("settle effect", s.d.settleEffect(ctx, ref, end))
 }
 
 // redact removes what may be a password from an address.
