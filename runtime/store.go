@@ -236,11 +236,15 @@ type NewJob struct {
 	Parents []Parent
 	// Batch that the job is a member of; zero for none.
 	Batch ID
+	// With, when not zero, is the ID of an earlier job of the same call: this one is stored exactly when that one is,
+	// by this call. It is left out, unread, when that one met its unique key, was known already (Resend), or was left
+	// out itself.
+	With ID
 	// Resend says that this id may have been sent before.
 	Resend bool
 }
 
-// Inserted is what became of one NewJob.
+// Inserted is what became of one NewJob. It is zero for one that was left out: see NewJob.With.
 type Inserted struct {
 	// ID is the job's id, or the id of the job that holds its unique key.
 	ID ID
