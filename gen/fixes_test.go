@@ -13,7 +13,7 @@ import (
 // faulty is a module in which every diagnostic has a fix.
 var faulty = map[string]string{
 	"go.mod": "module example.com/shop\n\ngo 1.26\n",
-	"doc.go": "// Package shop is a shop.\n//\n//jobqueue:billing workers=5\npackage shop\n",
+	"doc.go": "// Package shop is a shop.\n//\n//jobqueue:billing workers=5 owner=tests\npackage shop\n",
 	"jobs/jobs.go": `package jobs
 
 import (

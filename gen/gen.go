@@ -50,6 +50,7 @@ type Result struct {
 	OutDir      string            // absolute
 	Changes     []Change          // what was written, or with DryRun would have been, by path
 	Diagnostics []Diagnostic      // faults of the user's code, in order of position
+	Warnings    []Diagnostic      // what doesn't keep code from being generated
 	Ignored     []string          // test files with annotations, which do nothing there
 	Timings     []Timing          // in order
 }
@@ -133,6 +134,9 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 	}
 	module, more := check.Check(src, check.Options{Service: opts.Service, OutPath: outPath})
 	res.Diagnostics = diag.Sort(append(diags, more...))
+	if len(res.Diagnostics) == 0 { // what is missing may be what could not be read
+		res.Diagnostics, res.Warnings = check.Policy(module)
+	}
 	res.Jobs = inventory(module)
 	res.Ignored = src.Tests
 	return module, nil

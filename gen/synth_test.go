@@ -35,7 +35,7 @@ func synthesize(tb testing.TB, packages, jobs int) string {
 	}
 	write("go.sum", string(sum))
 	write("go.mod", "module example.com/big\n\ngo 1.26\n\nrequire github.com/jobgen/jobgen v0.0.0\n\nreplace github.com/jobgen/jobgen => "+root+"\n")
-	write("doc.go", "package big\n\n//go:generate jobgen\n//job:defaults retry=5\n\n//jobqueue:work workers=5\n")
+	write("doc.go", "package big\n\n//go:generate jobgen\n//job:defaults retry=5\n\n//jobqueue:work workers=5 owner=tests\n")
 	for p := range packages {
 		types := fmt.Sprintf("package types%d\n\nimport \"time\"\n\ntype Line struct {\n\tSKU string `json:\"sku\"`\n\tQty int\n}\n\n", p)
 		handlers := fmt.Sprintf("package jobs%d\n\nimport (\n\t\"context\"\n\t\"errors\"\n\t\"net/http\"\n\n\t\"github.com/uptrace/bun\"\n\n\t\"example.com/big/gen\"\n\t\"example.com/big/types%d\"\n", p, p)

@@ -166,25 +166,26 @@ func options(c *cli.Context) (gen.Options, error) {
 	return gen.Options{Out: c.String("out"), Service: c.String("service"), Patterns: patterns}, err
 }
 
-// diagnose prints the diagnostics of a result: as text to standard error, or
-// as JSON to standard output.
+// diagnose prints the diagnostics and warnings of a result: as text to standard
+// error, or as JSON to standard output. Warnings alone are no failure.
 func diagnose(c *cli.Context, res *gen.Result) error {
-	if res == nil || len(res.Diagnostics) == 0 {
+	if res == nil || len(res.Diagnostics) == 0 && len(res.Warnings) == 0 {
 		return nil
 	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return err
 	}
+	all := slices.Concat(res.Diagnostics, res.Warnings)
 	if c.Bool("json") {
-		err = gen.WriteJSON(c.App.Writer, dir, res.Diagnostics)
+		err = gen.WriteJSON(c.App.Writer, dir, all)
 	} else {
-		err = gen.WriteText(c.App.ErrWriter, dir, res.Diagnostics)
+		err = gen.WriteText(c.App.ErrWriter, dir, all)
 	}
-	if err != nil {
-		return err
+	if err == nil && len(res.Diagnostics) > 0 {
+		return failure{code: exitCode}
 	}
-	return failure{code: exitCode}
+	return err
 }
 
 // nearest returns the candidate that a mistyped name stands for, or "".

@@ -16,6 +16,7 @@ type Diagnostic struct {
 	Pos     model.Pos
 	End     model.Pos // exclusive; the zero value means Pos
 	Message string    // lower case, without code and position
+	Warning bool      // it does not keep code from being generated
 	Related []Note
 	Fixes   []Fix
 }

@@ -15,13 +15,16 @@ import (
 //
 //	path:line:col: message [JGnnn]
 //
-// followed by its notes, indented by a tab. Paths are relative to dir and use forward
+// with "warning: " before the message of one, followed by its notes, indented by a tab. Paths are relative to dir and use forward
 // slashes.
 func WriteText(w io.Writer, dir string, ds []Diagnostic) error {
 	var b strings.Builder
 	for _, d := range ds {
 		if d.Pos.File != "" {
 			b.WriteString(Place(dir, d.Pos) + ": ")
+		}
+		if d.Warning {
+			b.WriteString("warning: ")
 		}
 		fmt.Fprintf(&b, "%s [%s]\n", d.Message, d.Code)
 		for _, n := range d.Related {
@@ -62,6 +65,7 @@ type (
 		End            string     `json:"end"`
 		Category       string     `json:"category"`
 		Message        string     `json:"message"`
+		Severity       string     `json:"severity,omitempty"` // "warning" or absent
 		SuggestedFixes []jsonFix  `json:"suggested_fixes,omitempty"`
 		Related        []jsonNote `json:"related,omitempty"`
 	}
@@ -95,6 +99,9 @@ func WriteJSON(w io.Writer, dir string, ds []Diagnostic) error {
 			end = d.Pos
 		}
 		j := jsonDiagnostic{Posn: Place(dir, d.Pos), End: Place(dir, end), Category: d.Code, Message: d.Message}
+		if d.Warning {
+			j.Severity = "warning"
+		}
 		for _, f := range d.Fixes {
 			jf := jsonFix{Message: f.Message, Edits: []jsonEdit{}}
 			for _, e := range f.Edits {

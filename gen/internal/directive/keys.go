@@ -156,8 +156,8 @@ var keys = []Key{
 
 	{Name: "owner", Group: "people", Kind: Text, Scope: both,
 		Help: "who answers for the job", Example: "owner=payments"},
-	{Name: "risk", Group: "people", Kind: Enum, Values: []string{"money", "inventory", "messaging"}, Scope: both,
-		Help: "what a second run would damage", Example: "risk=money"},
+	{Name: "risk", Group: "people", Kind: Enum, Values: []string{"money", "inventory", "messaging", "none"}, Scope: both, Engine: true,
+		Help: "what a second run would damage; such jobs need once= and retry=, and their queue oncall= and runbook=; none takes a job out of its queue's risk", Example: "risk=money"},
 	{Name: "slo", Group: "people", Kind: Duration, Min: milli, Max: year, Scope: both,
 		Help: "how long a due job may wait before it counts as late", Example: "slo=2m"},
 
@@ -180,8 +180,8 @@ var keys = []Key{
 		Help: "how many jobs of the queue start per second, minute, hour or day in the whole cluster", Example: "rate=100/m"},
 	{Name: "concurrency", Group: "queues", Kind: Int, Min: 1, Max: many, Scope: InQueue,
 		Help: "how many jobs of the queue run at once in the whole cluster", Example: "concurrency=50"},
-	{Name: "risk", Group: "queues", Kind: Enum, Values: []string{"money", "inventory", "messaging"}, Scope: InQueue,
-		Help: "what a second run would damage", Example: "risk=money"},
+	{Name: "risk", Group: "queues", Kind: Enum, Values: []string{"money", "inventory", "messaging"}, Scope: InQueue, Engine: true,
+		Help: "what a second run of the queue's jobs would damage", Example: "risk=money"},
 	{Name: "fail-budget", Group: "queues", Kind: Percent, Scope: InQueue,
 		Help: "share of failed attempts above which the queue slows down its retries", Example: "fail-budget=5%"},
 }

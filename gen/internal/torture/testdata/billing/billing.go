@@ -13,7 +13,7 @@ import (
 )
 
 //jobqueue:billing workers=3 owner=billing-team
-//jobqueue:reports
+//jobqueue:reports owner=billing-team
 
 // ErrBadAddress is an error that no retry can cure.
 var ErrBadAddress = errors.New("bad address")
