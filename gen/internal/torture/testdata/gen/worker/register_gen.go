@@ -57,6 +57,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if err := r.DeclareQueue(jobrt.QueueInfo{
 		Name: "reports",
+		Settings: []jobrt.Setting{
+			{Key: "owner", Value: "billing-team"},
+		},
 	}); err != nil {
 		return err
 	}
