@@ -111,7 +111,7 @@ func (m *Memory) tryInsert(tx jobrt.Tx, batch []jobrt.NewJob) (results []jobrt.I
 
 		r := &row{argsSchema: n.ArgsSchema, uniqueKey: key, timeout: n.Timeout, info: jobrt.JobInfo{
 			ID: n.ID, Service: n.Service, Kind: n.Kind, Queue: n.Queue, Priority: n.Priority, CreatedAt: now,
-			MaxRetries: n.MaxRetries, Args: bytes.Clone(n.Args), KeepResult: n.KeepResult, Tags: slices.Clone(n.Tags),
+			MaxRetries: n.MaxRetries, Args: bytes.Clone(n.Args), ArgsSchema: n.ArgsSchema, KeepResult: n.KeepResult, Tags: slices.Clone(n.Tags),
 			Origin: n.Origin, State: jobrt.StateReady, RunAt: now,
 		}}
 		switch {

@@ -41,6 +41,8 @@ type Running struct {
 	EnqueuedAt   time.Time
 	Tags         []string
 	Origin       Origin
+	// Batch that the job is a member of; zero for none. See [CurrentBatch].
+	Batch ID
 }
 
 // LastAttempt reports whether a failure now would leave no retry.

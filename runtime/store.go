@@ -438,6 +438,7 @@ type JobInfo struct {
 	LeaseSeq   int64         `json:"lease_seq"`
 	Worker     ID            `json:"worker,omitzero"`
 	Args       []byte        `json:"-"`
+	ArgsSchema string        `json:"args_schema,omitempty"` // may be empty once the job has ended other than dead
 	Result     []byte        `json:"-"`
 	KeepResult bool          `json:"keep_result"`
 	Error      string        `json:"error,omitempty"`
