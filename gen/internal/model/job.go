@@ -6,9 +6,9 @@ import "time"
 //
 // Its Go signature is always
 //
-//	func(context.Context[, Args]) ([Result, ]error)
+//	func(context.Context[, Args | jobrt.None][, parents…]) ([Result, ]error)
 //
-// so whether Args and Result are nil says everything about it.
+// so Args, NoneParam, Parents and Result say everything about it.
 type Job struct {
 	Name string // stored name, "service/billing.SendInvoice" or "service/billing.Service.CloseMonth"
 	Stub string // identifier that stubs are built from: EnqueueSendInvoice, SendInvoiceHandle
@@ -20,6 +20,14 @@ type Job struct {
 
 	ArgsSchema   Schema // zero when Args is nil
 	ResultSchema Schema // zero when Result is nil
+
+	NoneParam bool       // a parameter of type jobrt.None stands where Args would
+	Parents   []*Parent  // parameters that take outcomes of other jobs; nil for a job that waits for nothing by its type
+	From      bool       // some job returns Args, and nothing keeps that result from being piped in
+	Taken     bool       // some job of the module takes the result of this one, by its type
+	Next      []*Next    // then= and on-failure=, in the order written
+	Verify    *Verify    // verify=; nil when there is none
+	Upgrades  []*Upgrade // one for each earlier version of Args, oldest first
 
 	Doc      []string // lines of the handler's doc comment without comment marks and directives; no trailing blank lines
 	Settings Settings
@@ -78,9 +86,12 @@ type Settings struct {
 	Deprecated string          // why not to enqueue this job any more; "": not deprecated
 	Aliases    []string        // former stored names, "service/…" included, in the order written
 
+	Once         []FieldRef // key of the ledger; nil without once= and with once=self
+	RerunInDoubt bool       // in-doubt=rerun
+
 	// References of keys whose engine isn't part of the runtime yet, resolved
 	// so that they can be checked.
-	Once, Serial, ConcurrencyKey, RateKey []FieldRef
+	Serial, ConcurrencyKey, RateKey []FieldRef
 
 	// Declared holds every key that an annotation sets for this job, those
 	// above included, by Key: the text for the catalogue.
