@@ -73,7 +73,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    usageError,
 		CommandNotFound: func(*cli.Context, string) {},
-		Commands:        []*cli.Command{generateCommand(), initCommand(), checkCommand(), listCommand(), explainCommand(), versionCommand(), helpCommand()},
+		Commands:        []*cli.Command{generateCommand(), initCommand(), checkCommand(), listCommand(), vetCommand(), explainCommand(), versionCommand(), helpCommand()},
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usageError

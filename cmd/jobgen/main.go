@@ -7,6 +7,8 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+
+	"github.com/jobgen/jobgen/gen/vet"
 )
 
 func main() {
@@ -14,6 +16,14 @@ func main() {
 	// time was collecting garbage that the end of the process collects anyway.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
+	}
+	program()
+}
+
+// program is main with the process as it is.
+func program() {
+	if calledByVet(os.Args[1:]) {
+		vet.Main()
 	}
 	os.Exit(Do(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -1,0 +1,288 @@
+package vet
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+
+	"golang.org/x/tools/go/analysis"
+)
+
+// Tx finds enqueues inside a transaction that do not join it: in a function literal that is given the transaction, and
+// between a Begin and the Commit of the same function. Such a job is stored, and may run, although the transaction is
+// rolled back; and it may run before the commit, and miss what the transaction has written.
+//
+// An enqueue joins by an option (bunstore.In, InSQL, InPgx), or by a context from bunstore.RunInTx or bunstore.WithTx.
+// Options or contexts that come from elsewhere are trusted.
+var Tx = &analysis.Analyzer{
+	Name: "jobtx",
+	Doc:  "find enqueues inside a transaction that do not join it",
+	URL:  "https://pkg.go.dev/github.com/jobgen/jobgen/gen/vet",
+	Run:  runTx,
+}
+
+func runTx(pass *analysis.Pass) (any, error) {
+	for _, file := range pass.Files {
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
+				c := &txCheck{pass: pass, joined: map[types.Object]bool{}}
+				c.learn(f)
+				c.body(f.Body, nil)
+			}
+		}
+	}
+	return nil, nil
+}
+
+// txCheck looks at one declared function with all literals in it.
+type txCheck struct {
+	pass *analysis.Pass
+	// joined are the context variables that carry a transaction.
+	joined map[types.Object]bool
+}
+
+// learn finds out which context variables carry a transaction. Assignments are few: going over them until nothing
+// changes costs nothing.
+func (c *txCheck) learn(f *ast.FuncDecl) {
+	for {
+		before := len(c.joined)
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.AssignStmt:
+				if len(n.Rhs) == 1 && c.carries(n.Rhs[0]) {
+					c.join(n.Lhs[0])
+				}
+			case *ast.ValueSpec:
+				if len(n.Values) == 1 && c.carries(n.Values[0]) {
+					c.joined[c.pass.TypesInfo.Defs[n.Names[0]]] = true
+				}
+			case *ast.CallExpr:
+				c.learnClosure(n)
+			}
+			return true
+		})
+		if len(c.joined) == before {
+			return
+		}
+	}
+}
+
+// learnClosure marks the context that a call hands to its function literal: RunInTx's carries its transaction, that of
+// Graph and Batch what they are given.
+func (c *txCheck) learnClosure(call *ast.CallExpr) {
+	f := callee(c.pass, call)
+	graph := isMethod(f, pathJobrt, "Client", "Graph", "Batch") && len(call.Args) > 0 && c.carries(call.Args[0])
+	if !graph && !isFunc(f, pathStore, "RunInTx") {
+		return
+	}
+	for _, arg := range call.Args {
+		if lit, ok := arg.(*ast.FuncLit); ok {
+			if p := c.contextParam(lit); p != nil {
+				c.joined[p] = true
+			}
+		}
+	}
+}
+
+func (c *txCheck) contextParam(lit *ast.FuncLit) types.Object {
+	for _, field := range lit.Type.Params.List {
+		for _, name := range field.Names {
+			if obj := c.pass.TypesInfo.Defs[name]; obj != nil && isNamed(obj.Type(), "context", "Context") {
+				return obj
+			}
+		}
+	}
+	return nil
+}
+
+func (c *txCheck) join(lhs ast.Expr) {
+	id, ok := lhs.(*ast.Ident)
+	if !ok {
+		return
+	}
+	if obj := c.pass.TypesInfo.ObjectOf(id); obj != nil {
+		c.joined[obj] = true
+	}
+}
+
+// carries reports whether an expression is a context with a transaction: made by WithTx, or derived from such a one.
+func (c *txCheck) carries(e ast.Expr) bool {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		return c.joined[c.pass.TypesInfo.ObjectOf(e)]
+	case *ast.CallExpr:
+		f := callee(c.pass, e)
+		if isFunc(f, pathStore, "WithTx") || isFunc(f, pathJobrt, "WithTx") {
+			return true
+		}
+		if len(e.Args) > 0 && returnsContext(f) {
+			return c.carries(e.Args[0])
+		}
+	}
+	return false
+}
+
+func returnsContext(f *types.Func) bool {
+	return f != nil && f.Signature().Results().Len() > 0 && isNamed(f.Signature().Results().At(0).Type(), "context", "Context")
+}
+
+// body looks for enqueues in one function's own statements. open is the transaction that a surrounding literal was
+// given, if there is one.
+func (c *txCheck) body(body *ast.BlockStmt, open types.Object) {
+	spans := c.spans(body)
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			inner := open
+			if p := c.txParam(n); p != nil {
+				inner = p
+			} else if s := within(spans, n.Pos()); s != nil {
+				inner = s.tx
+			}
+			c.body(n.Body, inner)
+			return false
+		case *ast.CallExpr:
+			tx := open
+			if s := within(spans, n.Pos()); s != nil {
+				tx = s.tx
+			}
+			if tx != nil {
+				c.enqueue(n, tx)
+			}
+		}
+		return true
+	})
+}
+
+// span is the stretch of a function in which a transaction is open.
+type span struct {
+	tx       types.Object
+	from, to token.Pos
+}
+
+func within(spans []span, at token.Pos) *span {
+	for i := range spans {
+		if spans[i].from < at && at < spans[i].to {
+			return &spans[i]
+		}
+	}
+	return nil
+}
+
+// spans finds transactions that a function begins and commits itself.
+func (c *txCheck) spans(body *ast.BlockStmt) []span {
+	var spans []span
+	inspectOwn(body, func(n ast.Node) {
+		assign, ok := n.(*ast.AssignStmt)
+		if !ok || len(assign.Rhs) != 1 {
+			return
+		}
+		if _, call := assign.Rhs[0].(*ast.CallExpr); !call {
+			return
+		}
+		id, ok := assign.Lhs[0].(*ast.Ident)
+		if !ok {
+			return
+		}
+		if obj := c.pass.TypesInfo.ObjectOf(id); obj != nil && isTx(obj.Type()) {
+			spans = append(spans, span{tx: obj, from: assign.End()})
+		}
+	})
+	inspectOwn(body, func(n ast.Node) {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || sel.Sel.Name != "Commit" {
+			return
+		}
+		id, ok := ast.Unparen(sel.X).(*ast.Ident)
+		if !ok {
+			return
+		}
+		for i := range spans {
+			if spans[i].tx == c.pass.TypesInfo.ObjectOf(id) {
+				spans[i].to = max(spans[i].to, call.Pos())
+			}
+		}
+	})
+	return spans
+}
+
+// inspectOwn visits the nodes of a function without those of the literals in it.
+func inspectOwn(body *ast.BlockStmt, visit func(ast.Node)) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		if _, lit := n.(*ast.FuncLit); lit {
+			return false
+		}
+		if n != nil {
+			visit(n)
+		}
+		return true
+	})
+}
+
+func (c *txCheck) txParam(lit *ast.FuncLit) types.Object {
+	for _, field := range lit.Type.Params.List {
+		for _, name := range field.Names {
+			if obj := c.pass.TypesInfo.Defs[name]; obj != nil && isTx(obj.Type()) {
+				return obj
+			}
+		}
+		if len(field.Names) == 0 && isTx(c.pass.TypesInfo.TypeOf(field.Type)) {
+			return types.NewParam(field.Pos(), c.pass.Pkg, "tx", c.pass.TypesInfo.TypeOf(field.Type))
+		}
+	}
+	return nil
+}
+
+func isTx(t types.Type) bool {
+	return isNamed(t, "database/sql", "Tx") || isNamed(t, pathBun, "Tx") || isNamed(t, pathPgx, "Tx")
+}
+
+// enqueue reports a call that enqueues and does not join tx.
+func (c *txCheck) enqueue(call *ast.CallExpr, tx types.Object) {
+	f := callee(c.pass, call)
+	if !isEnqueue(f) || call.Ellipsis.IsValid() || len(call.Args) == 0 || c.carries(call.Args[0]) {
+		return
+	}
+	for _, arg := range call.Args[1:] {
+		if t := c.pass.TypesInfo.TypeOf(arg); t == nil || !isNamed(t, pathJobrt, "EnqueueOption") {
+			continue
+		}
+		option, ok := ast.Unparen(arg).(*ast.CallExpr)
+		if !ok {
+			return // an option made elsewhere: it may join
+		}
+		by := callee(c.pass, option)
+		if by == nil || by.Pkg() == nil || by.Pkg().Path() != pathJobrt || by.Name() == "InTx" {
+			return // bunstore's options join; others may
+		}
+	}
+	join := "bunstore.In(" + tx.Name() + ")"
+	switch {
+	case isNamed(tx.Type(), "database/sql", "Tx"):
+		join = "bunstore.InSQL(" + tx.Name() + ")"
+	case isNamed(tx.Type(), pathPgx, "Tx"):
+		join = "bunstore.InPgx(" + tx.Name() + ")"
+	}
+	c.pass.ReportRangef(call, "%s does not join the transaction %s: the job is stored even when that is rolled back; add %s, or use a context from bunstore.WithTx or bunstore.RunInTx", f.Name(), tx.Name(), join)
+}
+
+// isEnqueue reports whether f is a generated stub: it takes enqueue options and returns handles.
+func isEnqueue(f *types.Func) bool {
+	if f == nil || !f.Signature().Variadic() {
+		return false
+	}
+	params, results := f.Signature().Params(), f.Signature().Results()
+	last, ok := params.At(params.Len() - 1).Type().(*types.Slice)
+	if !ok || !isNamed(last.Elem(), pathJobrt, "EnqueueOption") || results.Len() != 2 {
+		return false
+	}
+	first := results.At(0).Type()
+	if s, ok := first.(*types.Slice); ok {
+		first = s.Elem()
+	}
+	return isNamed(first, pathJobrt, "Handle") && isNamed(params.At(0).Type(), "context", "Context")
+}
