@@ -11,7 +11,7 @@ import (
 
 // childID derives the id of the n-th of the equal jobs that a handler enqueues: the time of the parent's id, so that it
 // stays an id of version 7 and lands in the same history partition whenever it is sent again, and a digest of what
-// makes the call. args is the digest of the encoded arguments.
+// makes the call. args is its callDigest.
 func childID(parent ID, kind string, args [sha256.Size]byte, n int) ID {
 	h := sha256.New()
 	h.Write(parent[:])
@@ -31,6 +31,23 @@ func childID(parent ID, kind string, args [sha256.Size]byte, n int) ID {
 		id[6] = id[6]&0x0f | 0x80 // version 8: the maker's own
 	}
 	return id
+}
+
+// callDigest is what tells a handler's enqueues of one kind apart: the arguments and the parents. Options that only
+// change how the job is run do not count.
+func callDigest(job *NewJob) [sha256.Size]byte {
+	if len(job.Parents) == 0 {
+		return sha256.Sum256(job.Args)
+	}
+	h := sha256.New()
+	h.Write(job.Args)
+	for _, p := range job.Parents {
+		h.Write([]byte{0}) // not in JSON text
+		h.Write(p.ID[:])
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(p.Slot)))
+		h.Write([]byte(p.On))
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // ordinals counts the equal enqueues of one attempt. The number of one that failed is given to the next, so that a
@@ -69,7 +86,7 @@ func (o *ordinals) giveBack(k callKey, n int) {
 	o.free[k] = append(o.free[k], n)
 }
 
-// calls are the ordinals that one call of EnqueueMany has taken. It belongs to one goroutine.
+// calls are the ordinals that one call of EnqueueMany or Batch has taken. It belongs to one goroutine.
 type calls struct {
 	of    *ordinals
 	taken []struct {

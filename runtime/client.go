@@ -2,8 +2,6 @@ package jobrt
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -82,156 +80,27 @@ func (c *Client) Job(ctx context.Context, id ID) (JobInfo, error) {
 	return info, nil
 }
 
-// Enqueue stores one job and returns once it is durable, or, in a caller's transaction, once it is part of it.
-// Generated stubs call it; use is their package's default client.
-//
-// Inside a handler an enqueue is idempotent: its id is derived from the running job, the kind, the arguments and how
-// many equal enqueues succeeded before, so a second attempt enqueues nothing twice. An enqueue in a transaction that is
-// rolled back counts as one that succeeded.
-//
-// Errors: ErrNoClient, an [ArgsError], an [IDTakenError], ErrUnavailable (nothing stored), the error of a ctx that ended
-// before the job was sent (nothing stored), and ErrUncertain, with which alone the returned handle is valid.
-func Enqueue[A, R any](ctx context.Context, use *Client, job *Job[A, R], args A, opts ...EnqueueOption) (Handle[R], error) {
-	handles, err := EnqueueMany(ctx, use, job, []A{args}, opts...)
-	if len(handles) == 0 {
-		return Handle[R]{}, err
+// insert sends jobs, through the caller's transaction, gathered with other callers' jobs, or by themselves.
+func (c *Client) insert(ctx context.Context, tx Tx, jobs []NewJob) ([]Inserted, error) {
+	if tx == nil && len(jobs) == 1 && mayGather(&jobs[0]) {
+		return c.gather.insert(ctx, jobs[0]) // wakes once for all that share the commit
 	}
-	return handles[0], err
+	return c.send(ctx, tx, parcel{jobs: jobs})
 }
 
-// EnqueueFrom stores one job whose argument is the result of another. Generated stubs call it. Errors are those of
-// [Enqueue], and a [ParentError].
-func EnqueueFrom[A, R any](ctx context.Context, use *Client, job *Job[A, R], from Handle[A], opts ...EnqueueOption) (Handle[R], error) {
-	var none A
-	return Enqueue(ctx, use, job, none, Prepend(Takes(SlotArgs, IfSucceeded, from), opts)...)
-}
-
-// EnqueueMany stores one job for each of args, all or none, in one statement. Handles are in input order. Generated
-// stubs call it. Errors are those of [Enqueue].
-func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], args []A, opts ...EnqueueOption) ([]Handle[R], error) {
-	c, err := clientFor(ctx, use)
-	if err != nil {
-		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	if len(args) == 0 {
-		return nil, nil
-	}
-	common := enqueue{tx: TxFrom(ctx), job: NewJob{
-		Service: job.Service, Kind: job.Kind, Queue: job.Settings.Queue, Priority: job.Settings.Priority,
-		ArgsSchema: job.Args.Schema, MaxRetries: job.Settings.MaxRetries, UniqueFor: job.Settings.UniqueFor,
-		KeepResult: job.Settings.KeepResult, Tags: job.Settings.Tags,
-		Origin: Origin{Service: job.Service, Build: c.config.Build, Host: c.config.Host},
-	}}
-	if err := common.applyAll(opts); err != nil {
-		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	if common.job.Resend && len(args) > 1 {
-		return nil, fmt.Errorf("enqueue %s: WithID names one job, not %d; use it within Each", job.Kind, len(args))
-	}
-	calls := callsOf(running(ctx))
-	batch := make([]NewJob, len(args))
-	for i := range args {
-		e := common
-		if common.each != nil {
-			if err := e.applyEach(common.each(i)); err != nil {
-				calls.undo()
-				return nil, fmt.Errorf("enqueue %s [%d]: %w", job.Kind, i, err)
-			}
-		}
-		if err := fill(ctx, c, job, &e, &args[i], i, calls); err != nil {
-			calls.undo()
-			return nil, err
-		}
-		batch[i] = e.job
-	}
-	inserted, err := c.insert(ctx, common.tx, batch)
-	if err != nil {
-		calls.undo()
-	}
-	if err != nil && !errors.Is(err, ErrUncertain) {
-		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	handles := make([]Handle[R], len(args))
-	for i := range handles {
-		if err != nil {
-			handles[i] = bind(c, job, Inserted{ID: batch[i].ID})
-			continue
-		}
-		handles[i] = bind(c, job, inserted[i])
-	}
-	if err != nil {
-		return handles, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	return handles, nil
-}
-
-// fill completes one job: arguments, id and unique key.
-func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, args *A, index int, calls *calls) error {
-	data, err := job.Args.Append(nil, args)
-	if err != nil {
-		return &ArgsError{Kind: job.Kind, Reason: argsReason(err), Index: index, Err: err}
-	}
-	if err := checkArgs(job.Kind, index, data, c.config.MaxArgs); err != nil {
-		return err
-	}
-	e.job.Args = data
-
-	switch {
-	case e.key != nil:
-		e.job.UniqueKey = uniqueKey(job.Kind, "option", []byte(*e.key))
-	case job.UniqueKey != nil:
-		key, err := job.UniqueKey(nil, args)
-		if err != nil {
-			return &ArgsError{Kind: job.Kind, Reason: argsReason(err), Index: index, Err: fmt.Errorf("unique key: %w", err)}
-		}
-		e.job.UniqueKey = uniqueKey(job.Kind, "args", key)
-	}
-
-	parent := running(ctx)
-	if parent != nil {
-		e.job.Origin.Parent = parent.info.ID
-	}
-	switch {
-	case !e.job.ID.IsZero():
-	case parent != nil:
-		sum := sha256.Sum256(data)
-		e.job.ID = childID(parent.info.ID, job.Kind, sum, calls.nth(job.Kind, sum))
-		e.job.Resend = true
-	default:
-		e.job.ID = NewID()
-	}
-	return nil
-}
-
-// uniqueKey digests a key within its kind. The kind holds the service.
-func uniqueKey(kind, source string, key []byte) []byte {
-	h := sha256.New()
-	for _, part := range []string{kind, source} {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
-	}
-	h.Write(key)
-	return h.Sum(nil)
-}
-
-// insert sends a batch, through the caller's transaction, gathered with other callers' jobs, or by itself.
-func (c *Client) insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error) {
+// send sends a parcel, in the caller's transaction or in one of its own.
+func (c *Client) send(ctx context.Context, tx Tx, p parcel) ([]Inserted, error) {
 	if tx != nil {
-		inserted, err := c.store.Insert(ctx, tx, batch)
+		inserted, err := p.insert(ctx, c.store, tx)
 		if err != nil {
 			return nil, err
 		}
-		tx.OnCommit(func() { c.stored(batch) })
+		tx.OnCommit(func() { c.stored(p.jobs) })
 		return inserted, nil
 	}
-	if len(batch) == 1 && batch[0].UniqueKey == nil && !batch[0].Resend {
-		return c.gather.insert(ctx, batch[0]) // wakes once for all that share the commit
-	}
-	inserted, err := insertPatiently(ctx, c.store, c.config.EnqueueTimeout, batch)
+	inserted, err := insertPatiently(ctx, c.store, c.config.EnqueueTimeout, p)
 	if err == nil || errors.Is(err, ErrUncertain) {
-		c.stored(batch)
+		c.stored(p.jobs)
 	}
 	return inserted, err
 }
@@ -268,7 +137,23 @@ func delayOf(job *NewJob) time.Duration {
 }
 
 // stored tells workers of a batch that is stored, or may be.
-func (c *Client) stored(batch []NewJob) { c.wake(queuesOf(batch), nextDue(batch)) }
+func (c *Client) stored(batch []NewJob) {
+	c.wake(queuesOf(batch), nextDue(batch))
+	if slices.ContainsFunc(batch, func(j NewJob) bool { return len(j.Parents) > 0 }) {
+		c.wakeRelease()
+	}
+}
+
+// wakeRelease tells the pools of this process that jobs may have to be released.
+func (c *Client) wakeRelease() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.local {
+		if w.release != nil {
+			w.release()
+		}
+	}
+}
 
 // wake tells the pools of this process and, best effort, those of others. due is negative for none.
 func (c *Client) wake(queues []string, due time.Duration) {
@@ -289,6 +174,8 @@ func (c *Client) wake(queues []string, due time.Duration) {
 type localWaker struct {
 	ready func(queue string)
 	due   func(in time.Duration)
+	// release tells that a parent may have ended before its child was stored, or that a batch was cancelled. It may be nil.
+	release func()
 }
 
 // subscribe adds w until the returned function is called.

@@ -35,6 +35,8 @@ var (
 	ErrResultNotKept = errors.New("result is not kept")
 	// ErrOtherStore: a handle of another store cannot be waited for: its job's end would not be seen.
 	ErrOtherStore = errors.New("handle belongs to another store")
+	// ErrNotStored: the handle is of a graph or batch that has not been stored, yet or at all.
+	ErrNotStored = errors.New("job is not stored")
 	// ErrCycle: jobs of one graph wait for each other, so none would ever run.
 	ErrCycle = errors.New("jobs wait for each other in a cycle")
 	// ErrInDoubt: an earlier attempt was interrupted between announcing an effect and recording it. See [Once].
@@ -118,7 +120,8 @@ func (e *OwnedError) Error() string {
 }
 
 // ParentError refuses a job that would wait for a parent which can give it nothing: unknown or removed after its
-// retention (ErrNotFound), or succeeded without the result that the job takes (ErrResultNotKept).
+// retention (ErrNotFound), succeeded without the result that the job takes (ErrResultNotKept), of a graph that was not
+// stored (ErrNotStored), or of another store (ErrOtherStore).
 type ParentError struct {
 	ID  ID // of the parent
 	Err error

@@ -23,11 +23,23 @@ type fakeStore struct {
 	notify func(ctx context.Context, queues []string) error
 	job    func(ctx context.Context, id ID) (JobInfo, error)
 	finish func(ctx context.Context, tx Tx, batch []Finish) ([]FinishResult, error)
+	// insertGraph answers InsertGraph; without it insert does, for the jobs.
+	insertGraph func(ctx context.Context, tx Tx, batches []NewBatch, jobs []NewJob) ([]Inserted, error)
+	batch       func(ctx context.Context, id ID) (BatchInfo, error)
+	cancel      func(ctx context.Context, id ID, reason string) error
 
 	mu       sync.Mutex
 	sent     [][]NewJob // every batch sent
 	accepted []NewJob   // what Insert said yes to
 	notified [][]string
+	graphs   []sentGraph // every call of InsertGraph
+}
+
+// sentGraph is one call of InsertGraph.
+type sentGraph struct {
+	Tx      Tx
+	Batches []NewBatch
+	Jobs    []NewJob
 }
 
 func (s *fakeStore) Insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error) {
@@ -45,6 +57,41 @@ func (s *fakeStore) Insert(ctx context.Context, tx Tx, batch []NewJob) ([]Insert
 		s.mu.Unlock()
 	}
 	return out, err
+}
+
+func (s *fakeStore) InsertGraph(ctx context.Context, tx Tx, batches []NewBatch, jobs []NewJob) ([]Inserted, error) {
+	s.mu.Lock()
+	s.graphs = append(s.graphs, sentGraph{tx, slices.Clone(batches), slices.Clone(jobs)})
+	s.mu.Unlock()
+	if s.insertGraph != nil {
+		return s.insertGraph(ctx, tx, batches, jobs)
+	}
+	if s.insert != nil {
+		return s.insert(ctx, tx, jobs)
+	}
+	return accept(jobs), nil
+}
+
+func (s *fakeStore) Batch(ctx context.Context, id ID) (BatchInfo, error) { return s.batch(ctx, id) }
+
+func (s *fakeStore) CancelBatch(ctx context.Context, id ID, reason string) error {
+	return s.cancel(ctx, id, reason)
+}
+
+func (s *fakeStore) sentGraphs() []sentGraph {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.graphs)
+}
+
+// onlyGraph returns the one graph that was sent.
+func (s *fakeStore) onlyGraph(t *testing.T) sentGraph {
+	t.Helper()
+	g := s.sentGraphs()
+	if len(g) != 1 || len(s.batches()) != 0 {
+		t.Fatalf("%d graphs and batches of %v jobs were sent, want one graph", len(g), s.sizes())
+	}
+	return g[0]
 }
 
 // accept is the answer of a store that has stored all of batch.

@@ -12,8 +12,8 @@ import (
 // gatherer lets callers share commits: the jobs that arrive while one INSERT commits go into the next. A commit costs
 // a disk flush whatever it holds, so this is what makes many small enqueues cheap.
 //
-// Only jobs that cannot wait for another transaction are gathered: no caller's transaction, no unique key, no id that
-// may have been sent before. One that waited would stall its whole group.
+// Only jobs that cannot wait for another transaction are gathered: no caller's transaction, no unique key, no parent, no
+// batch, no id that may have been sent before. One that waited would stall its whole group.
 //
 // A caller stands in line, is taken by a flush, and is settled. While the store is away the group goes back into the
 // line, because nothing has happened to it: a caller that leaves then knows that its job is not stored.
@@ -53,6 +53,11 @@ const (
 
 // maxGather bounds one INSERT.
 const maxGather = 1000
+
+// mayGather reports whether a job outside of a transaction can share a commit with others.
+func mayGather(j *NewJob) bool {
+	return j.UniqueKey == nil && !j.Resend && len(j.Parents) == 0 && j.Batch.IsZero()
+}
 
 func newGatherer(store Store, timeout time.Duration, stored func(batch []NewJob)) *gatherer {
 	return &gatherer{store: store, timeout: timeout, stored: stored, emptied: make(chan struct{}, 1)}
@@ -209,7 +214,7 @@ func (g *gatherer) send(group []*gathered) (reached bool) {
 	}
 	ctx, cancel := withEnqueueTimeout(context.Background(), g.timeout)
 	defer cancel()
-	inserted, err := insertCertainly(ctx, g.store, batch)
+	inserted, err := insertCertainly(ctx, g.store, parcel{jobs: batch})
 	switch {
 	case errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrUncertain):
 		g.putBack(group, err)

@@ -3,56 +3,144 @@ package jobrt
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Graph collects the enqueues of one function and stores them in one transaction: all of them or none. Stubs called
 // with fn's ctx return handles at once, for jobs that are stored when fn has returned nil; nothing is stored when it
-// fails. In a ctx with a transaction the jobs join that one. A graph within a graph becomes part of it.
+// fails or panics. In a ctx with a transaction the jobs join that one. A graph within a graph becomes part of it; when
+// it fails the outer one does.
 //
 // Handles of fn name their jobs only once Graph has returned: where a unique key met a live job, they name that job
-// then. fn must not pass its ctx on to goroutines that outlive it.
+// then. fn must not pass its ctx on to goroutines that outlive it; those within it may share it.
 //
-// Errors: the error of fn as it is; those of [Enqueue]; ErrCycle when jobs wait for each other.
+// Errors: the error of fn as it is; those of [Enqueue]; ErrCycle when jobs wait for each other, or for the batch that
+// they are in. An enqueue that fails within fn fails alone, unless fn returns its error. After ErrUncertain the jobs are stored all or none, and the handles are valid.
 func (c *Client) Graph(ctx context.Context, fn func(ctx context.Context) error) error {
-	return errors.New("graph: not there yet")
+	_, err := c.collect(ctx, nil, fn)
+	return err
 }
 
-// BatchHandle names a batch. It is an AnyHandle: After, AfterEnd and AfterFailure wait for all its members.
-type BatchHandle struct{ handle }
-
-// Batch is Graph whose jobs become members of a new batch. A batch within a batch counts as one member of it. A batch
-// whose fn enqueues nothing succeeds at once. Inside a handler a batch is idempotent across attempts as an enqueue is.
-func (c *Client) Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (BatchHandle, error) {
-	return BatchHandle{}, errors.New("batch: not there yet")
+// collect runs fn and stores what it enqueues, or leaves that to the graph around it. batch, when not nil, is what the
+// jobs become members of; it has no id yet. It returns the graph once fn has succeeded.
+func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx context.Context) error) (*graph, error) {
+	if outer := scopeOf(ctx); outer != nil {
+		g, err := c.collectWithin(ctx, outer, batch, fn)
+		if err != nil {
+			outer.graph.spoil(fmt.Errorf("a graph or batch within it failed: %w", err))
+		}
+		return g, err
+	}
+	if err := checkCollect(batch, fn); err != nil {
+		return nil, err
+	}
+	s := &scope{graph: &graph{client: c, held: txHolderOf(ctx)}}
+	calls := callsOf(running(ctx))
+	if batch != nil {
+		identify(ctx, batch, calls)
+		s.batch = batch.ID
+		if err := s.graph.addBatch(*batch, calls); err != nil {
+			return nil, err
+		}
+	}
+	ended := false
+	defer func() {
+		if !ended { // by a panic or runtime.Goexit
+			s.graph.fail(errors.New("its function did not return"))
+		}
+	}()
+	err := fn(withScope(ctx, s))
+	ended = true
+	if err != nil {
+		s.graph.fail(err)
+		return nil, err
+	}
+	return s.graph, s.graph.store(ctx)
 }
 
-// InBatch makes a job a member of a batch that is still open. A member that runs keeps its batch open, so its handler
-// can always add more: InBatch(CurrentBatch(ctx)).
-func InBatch(b BatchHandle) EnqueueOption {
-	return option(func(e *enqueue) error { e.job.Batch = b.ID(); return nil })
+// collectWithin is collect inside of another graph.
+func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatch, fn func(ctx context.Context) error) (*graph, error) {
+	if err := checkCollect(batch, fn); err != nil {
+		return nil, err
+	}
+	if !sameStore(outer.graph.client, c) {
+		return nil, fmt.Errorf("its client is not on the store of the graph around it: %w", ErrOtherStore)
+	}
+	if txHolderOf(ctx) != outer.graph.held {
+		return nil, errOtherTx
+	}
+	s := &scope{graph: outer.graph, batch: outer.batch}
+	if batch != nil {
+		calls := callsOf(running(ctx))
+		identify(ctx, batch, calls)
+		batch.Within, s.batch = outer.batch, batch.ID
+		if err := s.graph.addBatch(*batch, calls); err != nil {
+			return nil, err
+		}
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			s.graph.spoil(errors.New("the function of a graph or batch within it did not return"))
+		}
+	}()
+	err := fn(withScope(ctx, s))
+	ended = true
+	if err != nil {
+		return nil, err
+	}
+	return s.graph, nil
 }
 
-// CurrentBatch returns the batch of the running job; the zero handle when there is none.
-func CurrentBatch(ctx context.Context) BatchHandle { return BatchHandle{} }
-
-// BatchHandle returns the handle of a batch from its stored id.
-func (c *Client) BatchHandle(ctx context.Context, id ID) (BatchHandle, error) {
-	return BatchHandle{}, errors.New("batch: not there yet")
+func checkCollect(batch *NewBatch, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return errors.New("graph or batch: nil function")
+	}
+	if batch == nil {
+		return nil
+	}
+	return checkBatchName(batch.Name)
 }
 
-// BatchInfo returns a batch's progress.
-func (c *Client) BatchInfo(ctx context.Context, id ID) (BatchInfo, error) {
-	return c.store.Batch(ctx, id)
+var errOtherTx = errors.New("the jobs of a graph or batch are stored in one transaction, that of its context: give WithTx(ctx, tx) to Graph or Batch rather than a transaction to what is within")
+
+// scope is where an enqueue belongs: to a graph, and to a batch of it. Nil outside of Graph and Batch.
+type scope struct {
+	graph *graph
+	batch ID // zero for none
 }
 
-// CancelBatch ends the members of a batch, and of the batches in it, that are not running, as cancelled with reason.
-// Running ones run to their end and are not tried again.
-func (c *Client) CancelBatch(ctx context.Context, id ID, reason string) error {
-	return c.store.CancelBatch(ctx, id, reason)
+type scopeKey struct{}
+
+func withScope(ctx context.Context, s *scope) context.Context {
+	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// CancelWithParent cancels a job whose parent dies, rather than let it wait for the parent's retry. It changes the
-// parents that the job takes results from or that After names.
-func CancelWithParent() EnqueueOption {
-	return option(func(e *enqueue) error { return errors.New("CancelWithParent: not there yet") })
+func scopeOf(ctx context.Context) *scope {
+	s, _ := ctx.Value(scopeKey{}).(*scope)
+	return s
 }
+
+func (s *scope) batchID() ID {
+	if s == nil {
+		return ID{}
+	}
+	return s.batch
+}
+
+// clientFor finds the client of an enqueue: the context's, then the generated package's, then the graph's.
+func (s *scope) clientFor(ctx context.Context, use *Client) (*Client, error) {
+	c, err := clientFor(ctx, use)
+	switch {
+	case s == nil:
+		return c, err
+	case err != nil:
+		return s.graph.client, nil
+	case !sameStore(c, s.graph.client):
+		return nil, fmt.Errorf("its client is not on the store of the graph: %w", ErrOtherStore)
+	}
+	return c, nil
+}
+
+// sameStore reports whether two clients are on one store.
+func sameStore(a, b *Client) bool { return a == b || same(a.store, b.store) }

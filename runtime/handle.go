@@ -10,6 +10,9 @@ import (
 // Handle names a job whose result has type R. The zero Handle names none. A Handle marshals to its id, so it can be
 // part of another job's arguments; what comes back from JSON is unbound: it has an id, but Await needs the generated
 // XHandle function to bind it. Handles are comparable and safe for concurrent use.
+//
+// A handle of an enqueue within [Client.Graph] or [Client.Batch] has its final ID, and Existed, once that has returned.
+// Copies of it stay equal to each other; another handle of the same job, from its id, is not equal to it.
 type Handle[R any] struct {
 	_ [0]*R // makes Handle[A](h) of another type a compile error
 	handle
@@ -31,21 +34,37 @@ type handle struct {
 	existed bool
 	client  *Client
 	decode  any // *Codec[R] of the job's result
+	// entry is set for what a graph has collected; id is then the one that was sent.
+	entry *collected
 }
 
 // ID is the job's id.
-func (h handle) ID() ID { return h.id }
+func (h handle) ID() ID {
+	if h.entry != nil {
+		return h.entry.inserted(h.id).ID
+	}
+	return h.id
+}
 
 // Existed reports whether the enqueue met a live job with the same unique key: the handle names that job.
-func (h handle) Existed() bool { return h.existed }
+func (h handle) Existed() bool {
+	return h.existed || h.entry != nil && h.entry.inserted(h.id).Existed
+}
 
 func (h handle) base() handle { return h }
 
 // String returns the id.
-func (h handle) String() string { return h.id.String() }
+func (h handle) String() string { return h.ID().String() }
 
-// MarshalJSON writes the id.
-func (h handle) MarshalJSON() ([]byte, error) { return json.Marshal(h.id) }
+// MarshalJSON writes the id. It fails while that is not final: within a graph, for a job with a unique key.
+func (h handle) MarshalJSON() ([]byte, error) {
+	if h.entry != nil {
+		if err := h.entry.fixed(); err != nil {
+			return nil, fmt.Errorf("handle of %s: %w", h.kind, err)
+		}
+	}
+	return json.Marshal(h.ID())
+}
 
 // UnmarshalJSON reads an id; the handle is unbound.
 func (h *Handle[R]) UnmarshalJSON(data []byte) error {
@@ -88,21 +107,19 @@ const (
 // the store again and again, 10 ms to 1 s apart, and inside a handler it fails with ErrInHandler, because it would hold
 // the slot that the other job may need. A store that is away is asked again.
 //
-// Errors: ErrUnbound, ErrInHandler, ErrNotFound (removed after its retention), ErrResultNotKept, a [JobError] when the
-// job is dead or cancelled, and the cause of ctx.
+// Errors: ErrUnbound, ErrInHandler, ErrNotStored, ErrNotFound (removed after its retention), ErrResultNotKept, a
+// [JobError] when the job is dead, cancelled or skipped, and the cause of ctx.
 func (h Handle[R]) Await(ctx context.Context) (R, error) {
 	var zero R
 	codec, _ := h.decode.(*Codec[R])
-	if h.client == nil || codec == nil {
-		return zero, fmt.Errorf("await job %s: %w", h.id, ErrUnbound)
+	if err := h.awaitable(ctx, codec != nil); err != nil {
+		return zero, fmt.Errorf("await job %s: %w", h.ID(), err)
 	}
-	if running(ctx) != nil {
-		return zero, fmt.Errorf("await job %s: %w", h.id, ErrInHandler)
-	}
+	id := h.ID()
 	for pause := awaitFirst; ; pause = min(2*pause, awaitMax) {
-		info, err := h.client.Job(ctx, h.id)
+		info, err := h.client.Job(ctx, id)
 		if err != nil && ctx.Err() != nil {
-			return zero, fmt.Errorf("await job %s: %w", h.id, endOf(ctx))
+			return zero, fmt.Errorf("await job %s: %w", id, endOf(ctx))
 		}
 		if err != nil && !transient(err) {
 			return zero, fmt.Errorf("await: %w", err)
@@ -110,7 +127,7 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 		switch info.State {
 		case StateSucceeded:
 			return decodeResult(codec, info)
-		case StateDead, StateCancelled:
+		case StateDead, StateCancelled, StateSkipped:
 			return zero, &JobError{ID: info.ID, Kind: info.Kind, State: info.State, Reason: info.Reason, Message: info.Error}
 		}
 		select {
@@ -118,10 +135,23 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 			if err != nil {
 				return zero, fmt.Errorf("await: %w (%w)", err, endOf(ctx))
 			}
-			return zero, fmt.Errorf("await job %s (%s): %w", h.id, info.State, endOf(ctx))
+			return zero, fmt.Errorf("await job %s (%s): %w", id, info.State, endOf(ctx))
 		case <-time.After(pause):
 		}
 	}
+}
+
+// awaitable refuses what cannot be waited for.
+func (h handle) awaitable(ctx context.Context, typed bool) error {
+	switch {
+	case h.client == nil || !typed:
+		return ErrUnbound
+	case running(ctx) != nil:
+		return ErrInHandler
+	case h.entry != nil:
+		return h.entry.graph.stored()
+	}
+	return nil
 }
 
 func decodeResult[R any](codec *Codec[R], info JobInfo) (R, error) {

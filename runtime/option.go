@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +22,9 @@ type enqueue struct {
 	key  *string // Unique
 	each func(i int) []EnqueueOption
 	// parents that the job waits for, in the order of the options that named them.
-	parents []parentHandle
+	parents          []parentHandle
+	cancelWithParent bool
+	batch            *handle // InBatch
 }
 
 func option(apply func(*enqueue) error) EnqueueOption { return EnqueueOption{apply} }
@@ -167,15 +170,25 @@ func FailedOption(err error) EnqueueOption {
 
 type txKey struct{}
 
+// txHolder is a transaction in a context. Its address tells which call of WithTx put it there.
+type txHolder struct{ tx Tx }
+
 // WithTx returns a context in which every enqueue joins tx. Users call bunstore.WithTx or bunstore.RunInTx.
 func WithTx(ctx context.Context, tx Tx) context.Context {
-	return context.WithValue(ctx, txKey{}, tx)
+	return context.WithValue(ctx, txKey{}, &txHolder{tx})
 }
 
 // TxFrom returns the transaction that WithTx put into ctx, or nil.
 func TxFrom(ctx context.Context) Tx {
-	tx, _ := ctx.Value(txKey{}).(Tx)
-	return tx
+	if held := txHolderOf(ctx); held != nil {
+		return held.tx
+	}
+	return nil
+}
+
+func txHolderOf(ctx context.Context) *txHolder {
+	held, _ := ctx.Value(txKey{}).(*txHolder)
+	return held
 }
 
 func (e *enqueue) applyAll(opts []EnqueueOption) error {
@@ -193,6 +206,7 @@ func (e *enqueue) applyAll(opts []EnqueueOption) error {
 // applyEach applies the options of one job of many.
 func (e *enqueue) applyEach(opts []EnqueueOption) error {
 	e.tx, e.each = nil, nil
+	e.parents = slices.Clip(e.parents) // of all jobs: one that adds its own must not do so in place
 	if err := e.applyAll(opts); err != nil {
 		return err
 	}

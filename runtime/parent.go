@@ -1,9 +1,6 @@
 package jobrt
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // ParentType is one parent parameter of a handler: how the result that it takes is read.
 type ParentType struct {
@@ -191,66 +188,4 @@ func decodeParent[P any](codec Codec[P], result []byte) (P, error) {
 	}
 	err := codec.Decode(result, &value)
 	return value, err
-}
-
-// Takes makes a job wait for parents whose outcomes its handler takes. Generated code calls it.
-func Takes(slot int, on Condition, parents ...AnyHandle) EnqueueOption {
-	return option(func(e *enqueue) error { return e.wait(slot, on, parents) })
-}
-
-// TakesAll is Takes for parents of one type.
-func TakesAll[P any](slot int, on Condition, parents []Handle[P]) EnqueueOption {
-	return option(func(e *enqueue) error {
-		of := make([]AnyHandle, len(parents))
-		for i, p := range parents {
-			of[i] = p
-		}
-		return e.wait(slot, on, of)
-	})
-}
-
-// Prepend returns first and then opts. Generated code calls it.
-func Prepend(first EnqueueOption, opts []EnqueueOption) []EnqueueOption {
-	return append([]EnqueueOption{first}, opts...)
-}
-
-// After makes a job wait until the parents, jobs or batches, have succeeded. It takes nothing from them. The job waits
-// for a dead parent too, which may be retried, and is cancelled when a parent is: see [Condition], and CancelWithParent.
-func After(parents ...AnyHandle) EnqueueOption {
-	return option(func(e *enqueue) error { return e.wait(SlotNone, IfSucceeded, parents) })
-}
-
-// AfterEnd makes a job wait until the parents have ended, well or not.
-func AfterEnd(parents ...AnyHandle) EnqueueOption {
-	return option(func(e *enqueue) error { return e.wait(SlotNone, IfEnded, parents) })
-}
-
-// AfterFailure makes a job wait until all the parents are dead or cancelled. It is skipped when one succeeds.
-func AfterFailure(parents ...AnyHandle) EnqueueOption {
-	return option(func(e *enqueue) error { return e.wait(SlotNone, IfFailed, parents) })
-}
-
-// wait records parents of the job.
-func (e *enqueue) wait(slot int, on Condition, parents []AnyHandle) error {
-	for _, p := range parents {
-		if p == nil {
-			return errors.New("nil parent handle")
-		}
-		h := p.base()
-		switch {
-		case h.ID().IsZero():
-			return errors.New("zero parent handle: it names no job")
-		case h.client == nil && slot != SlotNone:
-			return fmt.Errorf("parent %s: %w; bind its id with the generated …Handle function", h.ID(), ErrUnbound)
-		}
-		e.parents = append(e.parents, parentHandle{handle: h, on: on, slot: slot})
-	}
-	return nil
-}
-
-// parentHandle is a parent as an option names it.
-type parentHandle struct {
-	handle
-	on   Condition
-	slot int
 }

@@ -8,16 +8,42 @@ import (
 	"time"
 )
 
-// insertPatiently inserts a batch, and sends it again while the store is away or has lost its answer, until timeout or
+// parcel is what one call stores, all or nothing.
+type parcel struct {
+	jobs []NewJob
+	// graph is set for InsertGraph, with its batches.
+	graph   bool
+	batches []NewBatch
+}
+
+// insert sends the parcel once. Results are those of its jobs.
+func (p parcel) insert(ctx context.Context, store Store, tx Tx) ([]Inserted, error) {
+	if p.graph {
+		return store.InsertGraph(ctx, tx, p.batches, p.jobs)
+	}
+	return store.Insert(ctx, tx, p.jobs)
+}
+
+// again marks what it holds as sent before.
+func (p parcel) again() {
+	for i := range p.jobs {
+		p.jobs[i].Resend = true
+	}
+	for i := range p.batches {
+		p.batches[i].Resend = true
+	}
+}
+
+// insertPatiently inserts a parcel, and sends it again while the store is away or has lost its answer, until timeout or
 // ctx ends.
-func insertPatiently(ctx context.Context, store Store, timeout time.Duration, batch []NewJob) ([]Inserted, error) {
+func insertPatiently(ctx context.Context, store Store, timeout time.Duration, p parcel) ([]Inserted, error) {
 	ctx, cancel := withEnqueueTimeout(ctx, timeout)
 	defer cancel()
 	if ctx.Err() != nil {
 		return nil, endOf(ctx)
 	}
 	for try := 0; ; try++ {
-		inserted, err := insertCertainly(ctx, store, batch)
+		inserted, err := insertCertainly(ctx, store, p)
 		if err == nil || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUncertain) {
 			return inserted, err
 		}
@@ -27,23 +53,21 @@ func insertPatiently(ctx context.Context, store Store, timeout time.Duration, ba
 	}
 }
 
-// insertCertainly inserts a batch; once an answer has been lost it sends the batch again, with Resend set, until it
+// insertCertainly inserts a parcel; once an answer has been lost it sends the parcel again, with Resend set, until it
 // knows what became of it or ctx ends. Ids are fixed, so sending again stores nothing twice.
 //
-// The error matches ErrUncertain exactly when the batch may be stored.
-func insertCertainly(ctx context.Context, store Store, batch []NewJob) ([]Inserted, error) {
+// The error matches ErrUncertain exactly when the parcel may be stored.
+func insertCertainly(ctx context.Context, store Store, p parcel) ([]Inserted, error) {
 	var lost error // what became of an earlier send is unknown
 	for try := 0; ; try++ {
-		inserted, err := store.Insert(ctx, nil, batch)
+		inserted, err := p.insert(ctx, store, nil)
 		var taken *IDTakenError
 		switch {
 		case err == nil:
 			return inserted, nil
 		case errors.Is(err, ErrUncertain):
 			lost = err
-			for i := range batch {
-				batch[i].Resend = true
-			}
+			p.again()
 		case lost == nil:
 			return nil, err
 		case errors.As(err, &taken):
