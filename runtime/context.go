@@ -60,6 +60,7 @@ func FromContext(ctx context.Context) (r Running, ok bool) {
 // attempt is what the runtime knows of a running handler.
 type attempt struct {
 	info   Running
+	kind   string // of the registration; info has the name that the row has, which may be an alias
 	ref    Ref
 	worker ID
 	client *Client
@@ -67,8 +68,13 @@ type attempt struct {
 	encodeResult func(result any) ([]byte, error)
 	keepResult   bool
 	startedAt    time.Time
+	// release asks for a Release; it never blocks. Nil where nobody does it.
+	release func()
+	// onceKey is set when this attempt's end is that of the effect of once=.
+	onceKey []byte
 
 	ordinals ordinals // of equal enqueues, for derived ids
+	effects  effects  // of the calls of Once
 }
 
 type attemptKey struct{}
@@ -95,19 +101,26 @@ func FinishInTx(ctx context.Context, tx Tx, result any) error {
 		return fmt.Errorf("finish job %s in transaction: nil transaction", a.info.ID)
 	}
 	f := Finish{Ref: a.ref, Verdict: VerdictSucceeded, StartedAt: a.startedAt, Ran: time.Since(a.startedAt), Worker: a.worker}
-	if a.keepResult && result != nil {
-		data, err := a.encodeResult(result)
-		if err != nil {
+	var data []byte
+	if (a.keepResult || a.onceKey != nil) && result != nil {
+		var err error
+		if data, err = a.encodeResult(result); err != nil {
 			return fmt.Errorf("finish job %s in transaction: result: %w", a.info.ID, err)
 		}
+	}
+	if a.keepResult {
 		f.Result = data
 	}
+	a.endEffect(ctx, &f, data, nil)
 	res, err := a.client.store.Finish(ctx, tx, []Finish{f})
 	if err != nil {
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, err)
 	}
 	switch res[0].Status {
 	case Finished:
+		if res[0].Followed && a.release != nil {
+			tx.OnCommit(a.release) // where that cannot be, whoever has the duty comes by within a second
+		}
 		return nil
 	case FinishRefused:
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, res[0].Err)

@@ -64,13 +64,17 @@ func (d *duties) untilPromote() time.Duration {
 
 func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
-	var rescue, maintain time.Time // zero: at once
+	var rescue, release, maintain time.Time // zero: at once
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
 		if !now.Before(rescue) && d.pool.lease.mayRescue() { // even when promotion fails
 			rescue = now.Add(rescueEvery)
 			err = errors.Join(err, d.rescue(ctx, rescueEvery))
+		}
+		if !now.Before(release) {
+			release = now.Add(releaseEvery)
+			err = errors.Join(err, d.release(ctx))
 		}
 		if err == nil && !now.Before(maintain) {
 			maintain = now.Add(maintainEvery)
@@ -138,10 +142,22 @@ func (d *duties) rescue(ctx context.Context, every time.Duration) error {
 		if n := got.Ready + len(got.Quarantined); n > 0 {
 			d.pool.log.Warn("jobs of vanished workers are taken back", "ready", got.Ready, "quarantined", len(got.Quarantined))
 			d.pool.client.wake(got.Queues, -1)
+			if len(got.Quarantined) > 0 {
+				d.pool.releaser.wake() // some may wait for their end
+			}
 			take = n >= dutyBatch
 			continue
 		}
 		return err
+	}
+	return err
+}
+
+// release has what others left behind let go: a process that died between an end and its Release, say.
+func (d *duties) release(ctx context.Context) error {
+	take, err := d.take(ctx, "release", releaseEvery)
+	if take && err == nil {
+		d.pool.releaser.wake()
 	}
 	return err
 }

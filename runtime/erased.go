@@ -5,22 +5,32 @@ type erasedJob struct {
 	service  string
 	names    []string // Kind, then Aliases
 	settings Settings
-	schema   string
+	schema   string // of the arguments' type; see schemaOf for that of a row
 	parents  []ParentType
 	next     []Next
+	// takesArgs is false for a job without arguments.
+	takesArgs bool
 	// uniqueKey of encoded arguments; nil when the job has none.
 	uniqueKey func(args []byte) ([]byte, error)
 	// decode reads arguments that were stored under schema.
 	decode func(args []byte, schema string) error
+	// decodeFrom reads arguments that are a parent's result.
+	decodeFrom func(parent ParentOutcome) error
 }
 
 func (j *Job[A, R]) erase() *erasedJob {
+	var zero A
+	_, none := any(zero).(None)
 	e := &erasedJob{
 		service: j.Service, names: append([]string{j.Kind}, j.Aliases...), settings: j.Settings, schema: j.Args.Schema,
-		parents: j.Parents, next: j.Next,
-		decode: func(data []byte, _ string) error {
-			var args A
-			return j.Args.Decode(data, &args)
+		parents: j.Parents, next: j.Next, takesArgs: !none,
+		decode: func(data []byte, schema string) error {
+			_, err := j.decodeArgs(data, schema)
+			return err
+		},
+		decodeFrom: func(parent ParentOutcome) error {
+			_, err := j.decodeFrom(parent)
+			return err
 		},
 	}
 	if j.UniqueKey != nil {

@@ -143,6 +143,9 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 		case FinishStale:
 			p.log.Warn("job was taken back before its end was written; nothing changed", "id", end.ID, "fencing_token", end.LeaseSeq, "verdict", end.Verdict)
 		}
+		if r.Followed {
+			p.releaser.wake()
+		}
 		p.held.remove(end.Ref)
 		if d := backIn(end); d >= 0 && (retryIn < 0 || d < retryIn) {
 			retryIn = d
@@ -166,13 +169,16 @@ func backIn(f Finish) time.Duration {
 // that moves the job out of the queue becomes a failed attempt, which leaves it there; after that it is false, and
 // reconcile hands the job back.
 func withoutPoison(f Finish) (Finish, bool) {
-	if f.Result == nil && (f.Error == nil || f.Error.Message == unstorable) {
+	if f.Result == nil && (f.Effect == nil || f.Effect.Result == nil) && (f.Error == nil || f.Error.Message == unstorable) {
 		if f.Verdict != VerdictSucceeded && f.Verdict != VerdictCancelled && f.Verdict != VerdictDead {
 			return f, false
 		}
 		f.Verdict, f.Reason, f.Delay = VerdictRetry, "", unstorableDelay
 	}
 	f.Result = nil
+	if f.Effect != nil { // that the effect has happened, or not, is the truth however the job goes on
+		f.Effect = &EffectEnd{Key: f.Effect.Key, Done: f.Effect.Done}
+	}
 	f.Error = &AttemptError{Message: unstorable, Fingerprint: "0000000000000000"}
 	return f, true
 }

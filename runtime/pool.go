@@ -79,6 +79,7 @@ type Pool struct {
 	session  Session
 	lease    *lease
 	finisher *finisher
+	releaser *releaser
 	gate     *gate
 	held     *heldJobs
 	health   *health
@@ -222,7 +223,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.duties.run(background) })
 	loops.Go(func() { p.listen(background) })
 	p.finisher.start()
-	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due})
+	p.releaser.start()
+	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake})
 
 	var claiming sync.WaitGroup
 	for _, g := range p.groups {
@@ -238,6 +240,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		_ = p.reconcile(background) // what it misses is taken back from the worker that leaves
 	}
 	settled := p.finisher.stop(max(time.Until(stopBy), settleReserve))
+	p.releaser.stop(max(time.Until(stopBy), settleReserve))
 	stopBackground()
 	loops.Wait()
 	p.leave(stuck)
@@ -295,6 +298,7 @@ func (p *Pool) start(ctx context.Context) error {
 	}
 	p.lease = newLease(p, worker, sent)
 	p.finisher = newFinisher(p)
+	p.releaser = newReleaser(p)
 	p.duties = newDuties(p)
 	return nil
 }

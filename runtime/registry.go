@@ -22,11 +22,10 @@ type registered struct {
 	service  string
 	kind     string
 	settings Settings
-	schema   string
+	schema   string // see Job.readSchema
 	secrets  []string
-	// run decodes args, calls the handler and encodes its result when it is to be kept. A failure to decode is a
-	// decodeError; one to encode, after the handler has succeeded, a resultError.
-	run          func(ctx context.Context, args []byte, parents []ParentOutcome, keep bool) (result []byte, err error)
+	// open decodes a claimed job. Its error is a decodeError.
+	open         func(job *ClaimedJob) (call, error)
 	encodeResult func(result any) ([]byte, error)
 	permanent    []func(error) bool
 	verify       any   // func(context.Context, A) (R, bool, error)
@@ -97,11 +96,12 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 	if run == nil {
 		return fmt.Errorf("register %s: nil handler", job.Kind)
 	}
+	b := &binding[A, R]{job: job, handle: run}
 	reg := &registered{
 		service:  job.Service,
 		kind:     job.Kind,
 		settings: job.Settings,
-		schema:   job.Args.Schema,
+		schema:   job.readSchema(),
 		secrets:  secretPaths(job.Args.Secrets, job.Result.Secrets),
 		encodeResult: func(result any) ([]byte, error) {
 			typed, ok := result.(R)
@@ -111,21 +111,7 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 			}
 			return encodeResult(&job.Result, &typed)
 		},
-		run: func(ctx context.Context, data []byte, parents []ParentOutcome, keep bool) ([]byte, error) {
-			var args A
-			if err := job.Args.Decode(data, &args); err != nil {
-				return nil, &decodeError{err}
-			}
-			result, err := run(ctx, args, &Inputs{types: job.Parents, outcomes: parents})
-			if err != nil || !keep {
-				return nil, err
-			}
-			encoded, err := encodeResult(&job.Result, &result)
-			if err != nil {
-				return nil, &resultError{err}
-			}
-			return encoded, nil
-		},
+		open: b.open,
 	}
 	for _, o := range opts {
 		if o.apply == nil {
@@ -134,6 +120,9 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 		if o.apply(reg); reg.invalid != nil {
 			return fmt.Errorf("register %s: %w", job.Kind, reg.invalid)
 		}
+	}
+	if err := b.bindVerify(reg.verify); err != nil {
+		return fmt.Errorf("register %s: %w", job.Kind, err)
 	}
 
 	r.mu.Lock()
@@ -147,6 +136,24 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 	for _, name := range names {
 		r.kinds[name] = reg
 	}
+	return nil
+}
+
+// bindVerify takes the function of a Verify option, if there was one.
+func (b *binding[A, R]) bindVerify(verify any) error {
+	if verify == nil {
+		return nil
+	}
+	typed, ok := verify.(func(context.Context, A) (R, bool, error))
+	switch {
+	case !ok:
+		return fmt.Errorf("Verify: %T does not fit the handler; want %T", verify, typed)
+	case typed == nil:
+		return errors.New("Verify: nil function")
+	case b.job.OnceKey == nil:
+		return errors.New("Verify: the job has no once=, so nothing of it is ever in doubt")
+	}
+	b.verify = typed
 	return nil
 }
 

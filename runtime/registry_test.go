@@ -61,18 +61,24 @@ func TestARegisteredJobRunsFromBytesToBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := r.lookup("shop/mail.Send").run
-	if result, err := run(t.Context(), []byte(`{"n":7,"unknown":true}`), nil, true); err != nil || string(result) != `{"message_id":"m7"}` || got.N != 7 {
+	run := func(ctx context.Context, args []byte, keep bool) ([]byte, error) {
+		c, err := r.lookup("shop/mail.Send").open(&ClaimedJob{Args: args, ArgsSchema: sendJob().Args.Schema})
+		if err != nil {
+			return nil, err
+		}
+		return c.run(ctx, keep)
+	}
+	if result, err := run(t.Context(), []byte(`{"n":7,"unknown":true}`), true); err != nil || string(result) != `{"message_id":"m7"}` || got.N != 7 {
 		t.Errorf("got %s, %v of %+v", result, err, got)
 	}
-	if result, err := run(t.Context(), []byte(`{"n":7}`), nil, false); err != nil || result != nil {
+	if result, err := run(t.Context(), []byte(`{"n":7}`), false); err != nil || result != nil {
 		t.Errorf("result not kept: got %s, %v", result, err)
 	}
-	if result, err := run(t.Context(), []byte(`{"n":-1}`), nil, true); err != errRefused || result != nil {
+	if result, err := run(t.Context(), []byte(`{"n":-1}`), true); err != errRefused || result != nil {
 		t.Errorf("a failure: got %s, %v", result, err)
 	}
 	var decode *decodeError
-	if _, err := run(t.Context(), []byte(`{"n":"seven"}`), nil, true); !errors.As(err, &decode) {
+	if _, err := run(t.Context(), []byte(`{"n":"seven"}`), true); !errors.As(err, &decode) {
 		t.Errorf("arguments that do not decode: got %v", err)
 	}
 }

@@ -74,10 +74,10 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		info: Running{
 			ID: job.ID, Kind: job.Kind, Queue: job.Queue, Attempt: job.Attempt + 1, MaxRetries: job.MaxRetries,
 			Priority: job.Priority, FencingToken: job.LeaseSeq, ScheduledFor: job.RunAt, EnqueuedAt: job.CreatedAt,
-			Tags: job.Tags, Origin: job.Origin,
+			Tags: job.Tags, Origin: job.Origin, Batch: job.Batch,
 		},
-		ref: job.Ref, worker: worker, client: p.client, encodeResult: reg.encodeResult, keepResult: job.KeepResult,
-		startedAt: time.Now(),
+		kind: reg.kind, ref: job.Ref, worker: worker, client: p.client, encodeResult: reg.encodeResult,
+		keepResult: job.KeepResult || reg.settings.KeepResult, startedAt: time.Now(), release: p.releaser.wake,
 	}
 	ctx, cancel := withTimeout(withAttempt(WithClient(epoch, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
 	defer cancel()
@@ -92,14 +92,14 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		} else if gone, ok := err.(*PanicError); ok && gone.Goexit && gone.Stack == "" { //nolint:errorlint // the one from above
 			gone.Stack = string(debug.Stack())
 		}
-		p.conclude(ctx, reg, &job, Finish{Worker: worker, StartedAt: a.startedAt, Ran: ran}, result, err)
+		p.conclude(ctx, reg, &job, a, ran, result, err)
 	}()
-	result, err = reg.run(ctx, job.Args, job.Parents, job.KeepResult)
+	result, err = p.work(ctx, reg, &job, a)
 }
 
 // conclude judges how an attempt ended and passes it on. The methods of the handler's error are the handler's code too:
 // they may panic or end the goroutine.
-func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, run Finish, result []byte, err error) {
+func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt, ran time.Duration, result []byte, err error) {
 	var f Finish
 	judged := false
 	defer func() {
@@ -109,13 +109,13 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, r
 				what = fmt.Sprint(v)
 			}
 			unread := &PanicError{Value: fmt.Sprintf("reading the handler's error, a %T: %s", err, what), Stack: string(debug.Stack())}
-			f = p.judge(ctx, reg, job, nil, unread)
+			f = p.judge(ctx, reg, job, a, nil, unread)
 		}
-		f.Worker, f.StartedAt, f.Ran = run.Worker, run.StartedAt, run.Ran
+		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
 		p.logAttempt(job, &f)
 		p.finisher.add(f)
 	}()
-	f = p.judge(ctx, reg, job, result, err)
+	f = p.judge(ctx, reg, job, a, result, err)
 	judged = true
 }
 
@@ -134,8 +134,17 @@ func firstPositive(a, b time.Duration) time.Duration {
 	return b
 }
 
-// judge turns the end of an attempt into a verdict.
-func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, result []byte, err error) Finish {
+// judge turns the end of an attempt into a verdict, and into what it says of the effect of once=.
+func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt, result []byte, err error) Finish {
+	f := p.verdict(ctx, reg, job, err)
+	if f.Verdict == VerdictSucceeded && a.keepResult {
+		f.Result = result
+	}
+	a.endEffect(ctx, &f, result, err)
+	return f
+}
+
+func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, err error) Finish {
 	f := Finish{Ref: job.Ref}
 	var (
 		snooze      *snoozeError
@@ -143,15 +152,19 @@ func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, resu
 		permanent   *permanentError
 		undecodable *decodeError
 		unstored    *resultError
+		back        *putBack
+		doubt       *doubtError
 	)
 	cause := context.Cause(ctx)
 	interrupted := errors.Is(cause, ErrStopped) || errors.Is(cause, ErrLeaseLost)
 	switch {
 	case err == nil:
-		f.Verdict, f.Result = VerdictSucceeded, result
+		f.Verdict = VerdictSucceeded
 	case errors.As(err, &unstored):
 		// The work is done: running it again would only do it twice.
 		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, err)
+	case errors.As(err, &back):
+		f.Verdict, f.Delay = back.verdict, back.delay
 	case errors.As(err, &snooze):
 		f.Verdict, f.Delay = VerdictSnoozed, max(snooze.d, 0)
 	case errors.As(err, &cancelled):
@@ -164,6 +177,10 @@ func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, resu
 		f.Verdict, f.Reason, f.Error = VerdictDead, DeadPermanent, attemptError(job.Kind, err)
 	case interrupted && !isPanic(err):
 		f.Verdict = VerdictHandedBack
+	case errors.As(err, &doubt):
+		f.Verdict, f.Reason, f.Error = VerdictDead, DeadInDoubt, attemptError(job.Kind, err)
+	case errors.Is(err, ErrEffectBusy) && !isPanic(err):
+		f.Verdict, f.Delay = VerdictSnoozed, effectBusyWait
 	default:
 		if errors.Is(cause, ErrTimeout) && !errors.Is(err, ErrTimeout) {
 			err = fmt.Errorf("%w: %w", cause, err)

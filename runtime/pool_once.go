@@ -1,0 +1,107 @@
+package jobrt
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// effectBusyWait is how long a job waits while another is at the same effect.
+	effectBusyWait = 5 * time.Second
+	// effectAwayWait is how long a job waits whose intent could not be written.
+	effectAwayWait = 2 * time.Second
+)
+
+// putBack ends an attempt that has not come to run its handler, at no cost.
+type putBack struct {
+	verdict Verdict
+	delay   time.Duration
+	err     error
+}
+
+func (e *putBack) Error() string { return e.err.Error() }
+func (e *putBack) Unwrap() error { return e.err }
+
+// work runs one attempt: it decodes the job, asks the ledger about the effect of once=, and calls the handler unless the
+// effect has happened. result is encoded when the job keeps it, and always for once=.
+//
+//	ledger     handler                                 intent
+//	opened     runs                                    settled by its end
+//	done       does not run: the recorded result       none
+//	in doubt   verify=: not done → runs                settled by its end
+//	           verify=: done → does not run            done, with verify's result
+//	           verify= fails → does not run            stands
+//	           in-doubt=rerun → runs                   settled by its end
+//	           else: dead, in doubt                    stands; Store.Retry removes it
+//	busy       does not run: put off                   another job's
+func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
+	c, err := reg.open(job)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.onceKey()
+	if err != nil {
+		return nil, Permanent(err)
+	}
+	if key == nil {
+		return c.run(ctx, a.keepResult)
+	}
+	i := Intent{Ref: job.Ref, Kind: reg.kind, Key: uniqueKey(reg.kind, "once", key), Label: labelOf(key)}
+	known, err := p.intend(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	switch known.State {
+	case EffectDone:
+		p.log.Info("job's work was done before; its handler does not run", "id", job.ID, "kind", job.Kind, "once", i.Label, "by", known.Job)
+		return known.Result, nil
+	case EffectBusy:
+		return nil, &putBack{VerdictSnoozed, effectBusyWait, ErrEffectBusy}
+	case EffectInDoubt:
+		result, done, asked, err := c.verified(ctx)
+		switch {
+		case done: // an err is that of its result
+			p.log.Info("job's work was interrupted, and is found to be done", "id", job.ID, "kind", job.Kind, "once", i.Label)
+			a.onceKey = i.Key
+			return result, err
+		case err != nil:
+			return nil, err
+		case !asked && !reg.settings.RerunInDoubt:
+			return nil, &doubtError{label: i.Label, effect: known}
+		}
+	}
+	a.onceKey = i.Key
+	return c.run(ctx, true)
+}
+
+// intend announces the effect of once=. When it cannot, the job goes back.
+func (p *Pool) intend(ctx context.Context, i Intent) (Effect, error) {
+	known, err := intend(ctx, p.store, i, false)
+	switch {
+	case err == nil:
+		p.health.report(nil)
+	case errors.Is(err, ErrLeaseLost):
+		return known, &putBack{VerdictHandedBack, 0, err}
+	case transient(err):
+		if ctx.Err() == nil {
+			p.health.report(err)
+		}
+		return known, &putBack{VerdictSnoozed, effectAwayWait, err}
+	}
+	return known, err
+}
+
+// endEffect adds to the end of an attempt what it says of the effect of once=. An end that says nothing leaves the
+// intent, so that the next attempt is in doubt.
+func (a *attempt) endEffect(ctx context.Context, f *Finish, result []byte, err error) {
+	if a.onceKey == nil {
+		return
+	}
+	switch {
+	case f.Verdict == VerdictSucceeded:
+		f.Effect = &EffectEnd{Key: a.onceKey, Done: true, Result: result}
+	case tellsOutcome(ctx, err):
+		f.Effect = &EffectEnd{Key: a.onceKey}
+	}
+}
