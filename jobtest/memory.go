@@ -31,10 +31,13 @@ type Memory struct {
 	kinds   map[string]string // name -> owning service
 	catalog map[string]jobrt.KindInfo
 	queues  map[string]string
+	batches map[jobrt.ID]*batchRow
+	effects map[string]*effect
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
-	pendingIDs  map[jobrt.ID]*Tx
-	pendingKeys map[string]*Tx
+	pendingIDs     map[jobrt.ID]*Tx
+	pendingKeys    map[string]*Tx
+	pendingEffects map[string]*Tx
 
 	listeners map[*listener]struct{}
 }
@@ -43,17 +46,26 @@ var _ jobrt.Store = (*Memory)(nil)
 
 // row is one job, live or ended.
 type row struct {
-	info       jobrt.JobInfo
-	argsSchema string
-	uniqueKey  string
-	timeout    time.Duration
-	suspect    bool
-	started    bool
-	startedAt  time.Time
+	info        jobrt.JobInfo
+	argsSchema  string
+	uniqueKey   string
+	uniqueUntil time.Time
+	timeout     time.Duration
+	delay       time.Duration // after its conditions hold
+	notBefore   time.Time
+	suspect     bool
+	started     bool
+	startedAt   time.Time
 	// deadSchema is what the arguments did not decode under, for undecodable jobs.
 	deadSchema string
 	// settled are the claims that a Finish has ended, so that the same Finish is known when it comes again.
-	settled []int64
+	settled  []int64
+	after    []jobrt.Parent // as they were named
+	parents  []*edge
+	children []*row
+	batch    *batchRow
+	// ended is the job's last end, as children see it.
+	ended jobrt.ParentOutcome
 	// locked is the open transaction that has settled the job's claim.
 	locked *Tx
 }
@@ -72,18 +84,21 @@ type workerRow struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
-		jobs:        make(map[jobrt.ID]*row),
-		live:        make(map[jobrt.ID]*row),
-		ready:       make(map[string][]*row),
-		uniques:     make(map[string]uniqueKey),
-		workers:     make(map[jobrt.ID]*workerRow),
-		duties:      make(map[string]time.Time),
-		kinds:       make(map[string]string),
-		catalog:     make(map[string]jobrt.KindInfo),
-		queues:      make(map[string]string),
-		pendingIDs:  make(map[jobrt.ID]*Tx),
-		pendingKeys: make(map[string]*Tx),
-		listeners:   make(map[*listener]struct{}),
+		jobs:           make(map[jobrt.ID]*row),
+		live:           make(map[jobrt.ID]*row),
+		ready:          make(map[string][]*row),
+		uniques:        make(map[string]uniqueKey),
+		workers:        make(map[jobrt.ID]*workerRow),
+		duties:         make(map[string]time.Time),
+		kinds:          make(map[string]string),
+		catalog:        make(map[string]jobrt.KindInfo),
+		queues:         make(map[string]string),
+		batches:        make(map[jobrt.ID]*batchRow),
+		effects:        make(map[string]*effect),
+		pendingEffects: make(map[string]*Tx),
+		pendingIDs:     make(map[jobrt.ID]*Tx),
+		pendingKeys:    make(map[string]*Tx),
+		listeners:      make(map[*listener]struct{}),
 	}
 }
 
@@ -126,20 +141,19 @@ func compareRows(a, b *row) int {
 	return compareIDs(a.info.ID, b.info.ID)
 }
 
-// add makes a new row visible.
-func (m *Memory) add(r *row) {
-	m.jobs[r.info.ID] = r
-	m.live[r.info.ID] = r
-	if r.info.State == jobrt.StateReady {
-		m.enqueue(r)
-	}
-}
-
 // enqueue puts a ready row into its queue's order.
 func (m *Memory) enqueue(r *row) {
 	q := m.ready[r.info.Queue]
 	i, _ := slices.BinarySearchFunc(q, r, compareRows)
 	m.ready[r.info.Queue] = slices.Insert(q, i, r)
+}
+
+// unqueue takes a row out of its queue's order, if it is there.
+func (m *Memory) unqueue(r *row) {
+	q := m.ready[r.info.Queue]
+	if i, found := slices.BinarySearchFunc(q, r, compareRows); found {
+		m.ready[r.info.Queue] = slices.Delete(q, i, i+1)
+	}
 }
 
 // makeReady lets a row be claimed from at on.
@@ -167,6 +181,7 @@ func (m *Memory) leave(r *row) {
 // end takes a row out of the live ones.
 func (m *Memory) end(r *row, state jobrt.State, now time.Time) {
 	r.info.State, r.info.FinishedAt = state, now
+	r.ended = r.outcome()
 	delete(m.live, r.info.ID)
 }
 
@@ -174,6 +189,7 @@ func (m *Memory) end(r *row, state jobrt.State, now time.Time) {
 func (m *Memory) revive(r *row, now time.Time) {
 	r.info.FinishedAt, r.info.Reason, r.deadSchema = time.Time{}, "", ""
 	m.live[r.info.ID] = r
+	r.batch.reopen()
 	if r.uniqueKey != "" {
 		m.uniques[r.uniqueKey] = uniqueKey{holder: r.info.ID, until: m.uniques[r.uniqueKey].until}
 	}

@@ -38,7 +38,7 @@ func (m *Memory) finish(own *Tx, f jobrt.Finish, now time.Time) jobrt.FinishResu
 	case r == nil:
 		return jobrt.FinishResult{Status: jobrt.FinishStale}
 	case slices.Contains(r.settled, f.LeaseSeq):
-		return jobrt.FinishResult{Status: jobrt.Finished}
+		return jobrt.FinishResult{Status: jobrt.Finished, Followed: !r.info.State.Live() && r.followed()}
 	case r.info.State != jobrt.StateRunning || r.info.LeaseSeq != f.LeaseSeq:
 		return jobrt.FinishResult{Status: jobrt.FinishStale}
 	case own != nil && own.finished[f.Ref]:
@@ -50,15 +50,20 @@ func (m *Memory) finish(own *Tx, f jobrt.Finish, now time.Time) jobrt.FinishResu
 		return jobrt.FinishResult{Status: jobrt.FinishRefused, Err: fmt.Errorf("finish job %s: %w", f.ID, err)}
 	}
 	f.Result = bytes.Clone(f.Result)
+	if f.Effect != nil {
+		if holder := m.pendingEffects[string(f.Effect.Key)]; holder != nil && holder != own {
+			return jobrt.FinishResult{Status: jobrt.FinishBusy}
+		}
+	}
 	if own == nil {
 		m.settle(r, f, now)
-		return jobrt.FinishResult{Status: jobrt.Finished}
+		return jobrt.FinishResult{Status: jobrt.Finished, Followed: !r.info.State.Live() && r.followed()}
 	}
 	r.locked = own
 	own.locks = append(own.locks, r)
 	own.finished[f.Ref] = true
 	own.work = append(own.work, func() { m.settle(r, f, now) })
-	return jobrt.FinishResult{Status: jobrt.Finished}
+	return jobrt.FinishResult{Status: jobrt.Finished, Followed: !again(r.judge(f.Verdict)) && r.followed()}
 }
 
 // checkFinish refuses what a database refuses.
@@ -84,11 +89,14 @@ func checkFinish(f jobrt.Finish) error {
 // settle moves the job on as the verdict says.
 func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 	m.leave(r)
+	if f.Effect != nil {
+		m.settleEffect(f.Ref, *f.Effect, now)
+	}
 	r.settled = append(r.settled, f.LeaseSeq)
 	if f.Error != nil {
 		r.info.Error = f.Error.Message
 	}
-	switch f.Verdict {
+	switch verdict := r.judge(f.Verdict); verdict {
 	case jobrt.VerdictSucceeded:
 		r.info.Result = f.Result
 		if f.Error == nil { // of an earlier attempt
@@ -96,6 +104,9 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 		}
 		m.end(r, jobrt.StateSucceeded, now)
 	case jobrt.VerdictCancelled:
+		if verdict != f.Verdict {
+			r.info.Error = r.batch.cancelling
+		}
 		m.end(r, jobrt.StateCancelled, now)
 	case jobrt.VerdictDead:
 		if f.Reason != jobrt.DeadUndecodable { // no handler has run
@@ -112,6 +123,19 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 	case jobrt.VerdictHandedBack:
 		m.makeReady(r, r.info.RunAt)
 	}
+}
+
+// again reports whether the job is to run again.
+func again(v jobrt.Verdict) bool {
+	return v == jobrt.VerdictRetry || v == jobrt.VerdictSnoozed || v == jobrt.VerdictHandedBack
+}
+
+// judge is the verdict in force: what would run again is cancelled with its batch.
+func (r *row) judge(v jobrt.Verdict) jobrt.Verdict {
+	if again(v) && r.batch != nil && r.batch.cancelled {
+		return jobrt.VerdictCancelled
+	}
+	return v
 }
 
 // fail records a failed attempt and charges it.

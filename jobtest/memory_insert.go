@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -14,23 +15,56 @@ import (
 // Insert stores a batch, all or nothing. What another open transaction has reserved, an id or a unique key, is waited
 // for until that transaction or ctx ends.
 func (m *Memory) Insert(ctx context.Context, tx jobrt.Tx, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	return m.InsertGraph(ctx, tx, nil, batch)
+}
+
+// InsertGraph stores batches and jobs, all or nothing. It waits as Insert does.
+func (m *Memory) InsertGraph(ctx context.Context, tx jobrt.Tx, batches []jobrt.NewBatch, jobs []jobrt.NewJob) ([]jobrt.Inserted, error) {
 	if err := asked(ctx); err != nil {
 		return nil, err
 	}
-	for i, n := range batch {
+	for i, n := range jobs {
 		if err := checkNew(n); err != nil {
 			return nil, fmt.Errorf("memory store: insert job %d: %w", i, err)
 		}
 	}
+	var results []jobrt.Inserted
+	err := m.untilFree(ctx, func() (*Tx, error) {
+		own, err := m.own(tx)
+		if err != nil {
+			return nil, err
+		}
+		p := &plan{
+			m: m, own: own, now: m.now(), keys: make(map[string]jobrt.ID), rows: make(map[jobrt.ID]*row),
+			batches: make(map[jobrt.ID]*batchRow), holders: make(map[jobrt.ID]jobrt.ID),
+		}
+		holder, err := p.plan(batches, jobs)
+		if err != nil || holder != nil {
+			return holder, err
+		}
+		results = p.results
+		p.carryOut()
+		return nil, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// untilFree calls do under the lock, again each time that it returns the open transaction which it has to wait for.
+func (m *Memory) untilFree(ctx context.Context, do func() (*Tx, error)) error {
 	for {
-		results, holder, err := m.tryInsert(tx, batch)
+		m.mu.Lock()
+		holder, err := do()
+		m.mu.Unlock()
 		if holder == nil {
-			return results, err
+			return err
 		}
 		select {
 		case <-holder.ended:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("memory store: insert waits for another transaction: %w", context.Cause(ctx))
+			return fmt.Errorf("memory store: waits for another transaction: %w", context.Cause(ctx))
 		}
 	}
 }
@@ -50,105 +84,168 @@ func checkNew(n jobrt.NewJob) error {
 	return nil
 }
 
-// tryInsert stores the batch, or returns the open transaction that it has to wait for.
-func (m *Memory) tryInsert(tx jobrt.Tx, batch []jobrt.NewJob) (results []jobrt.Inserted, wait *Tx, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	own, err := m.own(tx)
-	if err != nil {
-		return nil, nil, err
-	}
-	now := m.now()
+// plan is one call of InsertGraph: what it will store. Nothing is stored before all is known to be right.
+type plan struct {
+	m   *Memory
+	own *Tx // nil for none
+	now time.Time
 
-	// The batch's own rows and keys count for what comes later in it, but nothing is stored before all is known.
-	fresh := make(map[jobrt.ID]*row)
-	keys := make(map[string]jobrt.ID)
-	var rows []*row
-	var until []uniqueKey
-	for _, n := range batch {
-		if holder := m.pendingIDs[n.ID]; holder != nil && holder != own {
-			return nil, holder, nil
-		}
-		known := m.jobs[n.ID]
-		if known == nil {
-			known = fresh[n.ID]
-		}
-		if known == nil && own != nil {
-			known = own.rows[n.ID]
-		}
-		if known != nil {
-			if !n.Resend {
-				return nil, nil, fmt.Errorf("memory store: insert job %s: id exists", n.ID)
-			}
-			if known.info.Kind != n.Kind || !bytes.Equal(known.info.Args, n.Args) {
-				return nil, nil, &jobrt.IDTakenError{ID: n.ID, Kind: known.info.Kind}
-			}
-			results = append(results, jobrt.Inserted{ID: n.ID})
-			continue
-		}
+	batches map[jobrt.ID]*batchRow
+	rows    map[jobrt.ID]*row
+	order   []*row // rows, in input order
+	keys    map[string]jobrt.ID
+	holders map[jobrt.ID]jobrt.ID // of the jobs that met their unique key
+	results []jobrt.Inserted
+}
 
-		key := string(n.UniqueKey)
-		if key != "" {
-			if holder := m.pendingKeys[key]; holder != nil && holder != own {
-				return nil, holder, nil
-			}
-			holder, held := keys[key]
-			if !held && own != nil {
-				holder, held = own.keys[key]
-			}
-			if !held {
-				holder, held = m.liveHolder(key)
-			}
-			if u, ok := m.uniques[key]; !held && ok && now.Before(u.until) {
-				holder, held = u.holder, true
-			}
-			if held {
-				results = append(results, jobrt.Inserted{ID: holder, Existed: true})
-				continue
-			}
-			keys[key] = n.ID
-		}
-
-		r := &row{argsSchema: n.ArgsSchema, uniqueKey: key, timeout: n.Timeout, info: jobrt.JobInfo{
-			ID: n.ID, Service: n.Service, Kind: n.Kind, Queue: n.Queue, Priority: n.Priority, CreatedAt: now,
-			MaxRetries: n.MaxRetries, Args: bytes.Clone(n.Args), ArgsSchema: n.ArgsSchema, KeepResult: n.KeepResult, Tags: slices.Clone(n.Tags),
-			Origin: n.Origin, State: jobrt.StateReady, RunAt: now,
-		}}
-		switch {
-		case !n.RunAt.IsZero():
-			r.info.RunAt = n.RunAt.Round(0).UTC()
-		case n.Delay > 0:
-			r.info.RunAt = now.Add(n.Delay)
-		}
-		if r.info.RunAt.After(now) {
-			r.info.State = jobrt.StateScheduled
-		}
-		fresh[n.ID] = r
-		rows = append(rows, r)
-		until = append(until, uniqueKey{holder: n.ID, until: now.Add(n.UniqueFor)})
-		results = append(results, jobrt.Inserted{ID: n.ID})
-	}
-
-	store := func() {
-		for i, r := range rows {
-			m.add(r)
-			if r.uniqueKey != "" {
-				m.uniques[r.uniqueKey] = until[i]
-			}
+// plan returns the transaction that has to be waited for, if there is one.
+func (p *plan) plan(batches []jobrt.NewBatch, jobs []jobrt.NewJob) (*Tx, error) {
+	for _, n := range batches {
+		if holder, err := p.planBatch(n); holder != nil || err != nil {
+			return holder, err
 		}
 	}
-	if own == nil {
-		store()
-		return results, nil, nil
+	for _, n := range jobs {
+		if holder, err := p.planJob(n); holder != nil || err != nil {
+			return holder, err
+		}
 	}
-	for _, r := range rows {
-		own.rows[r.info.ID] = r
-		m.pendingIDs[r.info.ID] = own
+	for _, r := range p.order {
+		if err := p.join(r); err != nil {
+			return nil, err
+		}
+	}
+	return nil, p.findCycle()
+}
+
+func (p *plan) planJob(n jobrt.NewJob) (*Tx, error) {
+	if !n.With.IsZero() && p.rows[n.With] == nil {
+		p.results = append(p.results, jobrt.Inserted{})
+		return nil, nil
+	}
+	if holder := p.m.pendingIDs[n.ID]; holder != nil && holder != p.own {
+		return holder, nil
+	}
+	if known := p.row(n.ID); known != nil {
+		if !n.Resend {
+			return nil, fmt.Errorf("memory store: insert job %s: id exists", n.ID)
+		}
+		if known.info.Kind != n.Kind || !bytes.Equal(known.info.Args, n.Args) {
+			return nil, &jobrt.IDTakenError{ID: n.ID, Kind: known.info.Kind}
+		}
+		p.results = append(p.results, jobrt.Inserted{ID: n.ID})
+		return nil, nil
+	}
+	if key := string(n.UniqueKey); key != "" {
+		if holder := p.m.pendingKeys[key]; holder != nil && holder != p.own {
+			return holder, nil
+		}
+		if holder, held := p.holder(key); held {
+			p.holders[n.ID] = holder
+			p.results = append(p.results, jobrt.Inserted{ID: holder, Existed: true})
+			return nil, nil
+		}
+		p.keys[key] = n.ID
+	}
+	r := &row{
+		argsSchema: n.ArgsSchema, uniqueKey: string(n.UniqueKey), uniqueUntil: p.now.Add(n.UniqueFor),
+		timeout: n.Timeout, delay: n.Delay, notBefore: n.RunAt, after: slices.Clone(n.Parents),
+		info: jobrt.JobInfo{
+			ID: n.ID, Service: n.Service, Kind: n.Kind, Queue: n.Queue, Priority: n.Priority, CreatedAt: p.now,
+			MaxRetries: n.MaxRetries, Args: bytes.Clone(n.Args), ArgsSchema: n.ArgsSchema, KeepResult: n.KeepResult,
+			Tags: slices.Clone(n.Tags), Origin: n.Origin, Batch: n.Batch, State: jobrt.StateWaiting, RunAt: p.now,
+		},
+	}
+	p.rows[n.ID] = r
+	p.order = append(p.order, r)
+	p.results = append(p.results, jobrt.Inserted{ID: n.ID})
+	return nil, nil
+}
+
+// holder returns the job that has the key, stored or about to be.
+func (p *plan) holder(key string) (jobrt.ID, bool) {
+	if id, held := p.keys[key]; held {
+		return id, true
+	}
+	if p.own != nil {
+		if id, held := p.own.keys[key]; held {
+			return id, true
+		}
+	}
+	if id, held := p.m.liveHolder(key); held {
+		return id, true
+	}
+	u, ok := p.m.uniques[key]
+	return u.holder, ok && p.now.Before(u.until)
+}
+
+// row returns a job, stored or about to be; nil when it is unknown.
+func (p *plan) row(id jobrt.ID) *row {
+	if r := p.rows[id]; r != nil {
+		return r
+	}
+	if p.own != nil && p.own.rows[id] != nil {
+		return p.own.rows[id]
+	}
+	return p.m.jobs[id]
+}
+
+// carryOut stores the plan, at once or with the commit of its transaction.
+func (p *plan) carryOut() {
+	if p.own == nil {
+		p.store()
+		return
+	}
+	for id, b := range p.batches {
+		p.own.batches[id] = b
+		p.m.pendingIDs[id] = p.own
+		p.own.joins(b.within)
+	}
+	for id, r := range p.rows {
+		p.own.rows[id] = r
+		p.m.pendingIDs[id] = p.own
+		p.own.joins(r.batch)
 		if r.uniqueKey != "" {
-			own.keys[r.uniqueKey] = r.info.ID
-			m.pendingKeys[r.uniqueKey] = own
+			p.own.keys[r.uniqueKey] = id
+			p.m.pendingKeys[r.uniqueKey] = p.own
 		}
 	}
-	own.work = append(own.work, store)
-	return results, nil, nil
+	p.own.work = append(p.own.work, p.store)
+}
+
+func (p *plan) store() {
+	for id, b := range p.batches {
+		p.m.batches[id] = b
+		if b.within != nil {
+			b.within.inner = append(b.within.inner, b)
+		}
+	}
+	for _, r := range p.order {
+		p.m.jobs[r.info.ID] = r
+		p.m.live[r.info.ID] = r
+		if r.uniqueKey != "" {
+			p.m.uniques[r.uniqueKey] = uniqueKey{holder: r.info.ID, until: r.uniqueUntil}
+		}
+		if r.batch != nil {
+			r.batch.members = append(r.batch.members, r)
+		}
+	}
+	for _, r := range p.order {
+		for _, e := range r.parents {
+			if e.job != nil {
+				e.job.children = append(e.job.children, r)
+				e.job.info.KeepResult = e.job.info.KeepResult || e.needsResult()
+			}
+		}
+	}
+	for _, b := range p.batches {
+		if b.empty() {
+			b.complete(p.now)
+		}
+	}
+	for _, r := range p.order {
+		if r.decide() == holds {
+			p.m.begin(r, p.now)
+		}
+	}
 }

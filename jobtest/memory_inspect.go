@@ -47,7 +47,11 @@ func (m *Memory) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 	if r == nil {
 		return jobrt.JobInfo{}, fmt.Errorf("memory store: job %s: %w", id, jobrt.ErrNotFound)
 	}
-	return r.look(), nil
+	info := r.look()
+	for _, e := range r.parents[:min(len(r.parents), 1000)] {
+		info.Parents = append(info.Parents, e.outcome())
+	}
+	return info, nil
 }
 
 // Jobs lists jobs by id, newest first.
@@ -152,6 +156,9 @@ func (m *Memory) Retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error) 
 					errs = append(errs, &jobrt.UniqueConflictError{ID: id, Holder: holder})
 					continue
 				}
+			}
+			if r.info.Reason == jobrt.DeadInDoubt {
+				m.forget(id)
 			}
 			r.info.Attempt, r.info.Crashes, r.suspect = 0, 0, false
 			m.revive(r, now)

@@ -105,12 +105,18 @@ func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*
 
 func (r *row) claimed() jobrt.ClaimedJob {
 	i := &r.info
+	var parents []jobrt.ParentOutcome
+	for _, e := range r.parents {
+		if e.Slot != jobrt.SlotNone {
+			parents = append(parents, e.outcome())
+		}
+	}
 	return jobrt.ClaimedJob{
 		Ref: jobrt.Ref{ID: i.ID, LeaseSeq: i.LeaseSeq}, Service: i.Service, Kind: i.Kind, Queue: i.Queue,
 		Priority: i.Priority, RunAt: i.RunAt, CreatedAt: i.CreatedAt, Args: slices.Clone(i.Args),
 		ArgsSchema: r.argsSchema, Attempt: i.Attempt, MaxRetries: i.MaxRetries, Crashes: i.Crashes,
 		Suspect: r.suspect, Started: r.started, Timeout: r.timeout, KeepResult: i.KeepResult,
-		Tags: slices.Clone(i.Tags), Origin: i.Origin,
+		Tags: slices.Clone(i.Tags), Origin: i.Origin, Batch: i.Batch, Parents: parents,
 	}
 }
 
@@ -168,9 +174,10 @@ func (s *session) Rescue(ctx context.Context, limit int) (jobrt.Rescued, error) 
 		if limit--; limit < 0 {
 			break
 		}
-		if s.m.rescue(r, now) {
+		quarantined := s.m.rescue(r, now)
+		if quarantined {
 			result.Quarantined = append(result.Quarantined, jobrt.Ref{ID: r.info.ID, LeaseSeq: r.info.LeaseSeq})
-		} else {
+		} else if r.info.State == jobrt.StateReady {
 			result.Ready++
 			queues[r.info.Queue] = true
 		}
@@ -197,6 +204,11 @@ func (m *Memory) rescue(r *row, now time.Time) (quarantined bool) {
 		r.info.Reason = jobrt.DeadQuarantined
 		m.end(r, jobrt.StateDead, now)
 		return true
+	}
+	if r.batch != nil && r.batch.cancelled {
+		r.info.Error = r.batch.cancelling
+		m.end(r, jobrt.StateCancelled, now)
+		return false
 	}
 	m.makeReady(r, r.info.RunAt)
 	return false
@@ -252,11 +264,14 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 	defer s.m.mu.Unlock()
 	now := s.m.now()
 	for id, r := range s.m.jobs {
-		ended := r.info.State == jobrt.StateSucceeded || r.info.State == jobrt.StateCancelled
-		if ended && r.info.FinishedAt.Before(now.Add(-keep)) {
+		if r.kept() {
+			continue
+		}
+		if r.info.FinishedAt.Before(now.Add(-keep)) {
 			delete(s.m.jobs, id)
 		}
 	}
+	s.m.dropBatches(now.Add(-keep))
 	for id, w := range s.m.workers {
 		if !now.Before(w.until) {
 			delete(s.m.workers, id)

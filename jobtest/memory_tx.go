@@ -14,6 +14,9 @@ type Tx struct {
 	ended chan struct{} // closed by Commit and Rollback
 
 	rows     map[jobrt.ID]*row
+	batches  map[jobrt.ID]*batchRow
+	joined   []*batchRow
+	effects  map[string]*effect
 	keys     map[string]jobrt.ID
 	finished map[jobrt.Ref]bool
 	locks    []*row
@@ -31,6 +34,7 @@ var ErrTxEnded = errors.New("transaction has ended")
 func (m *Memory) Begin() *Tx {
 	return &Tx{
 		m: m, ended: make(chan struct{}), rows: make(map[jobrt.ID]*row), keys: make(map[string]jobrt.ID),
+		batches: make(map[jobrt.ID]*batchRow), effects: make(map[string]*effect),
 		finished: make(map[jobrt.Ref]bool),
 	}
 }
@@ -52,6 +56,14 @@ func (t *Tx) Commit() error { return t.end(true) }
 // Rollback forgets everything. After Commit it does nothing and returns ErrTxEnded, so it can be deferred.
 func (t *Tx) Rollback() error { return t.end(false) }
 
+// joins keeps a batch open until the transaction ends.
+func (t *Tx) joins(b *batchRow) {
+	if b != nil {
+		b.joining++
+		t.joined = append(t.joined, b)
+	}
+}
+
 func (t *Tx) over() bool {
 	select {
 	case <-t.ended:
@@ -72,6 +84,15 @@ func (t *Tx) end(commit bool) error {
 	}
 	for id := range t.rows {
 		delete(t.m.pendingIDs, id)
+	}
+	for id := range t.batches {
+		delete(t.m.pendingIDs, id)
+	}
+	for key := range t.effects {
+		delete(t.m.pendingEffects, key)
+	}
+	for _, b := range t.joined {
+		b.joining--
 	}
 	for key := range t.keys {
 		delete(t.m.pendingKeys, key)

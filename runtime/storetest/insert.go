@@ -45,7 +45,7 @@ var insertCases = []testCase{
 		got := e.job(n.ID)
 		want := jobrt.JobInfo{
 			ID: n.ID, Service: service, Kind: kind, Queue: queue, State: jobrt.StateReady, Priority: 5, MaxRetries: 3,
-			Args: n.Args, KeepResult: true, Tags: n.Tags, Origin: n.Origin, LeaseSeq: got.LeaseSeq,
+			Args: n.Args, ArgsSchema: schema, KeepResult: true, Tags: n.Tags, Origin: n.Origin, LeaseSeq: got.LeaseSeq,
 		}
 		if diff := diffInfo(want, got); diff != "" {
 			e.Fatalf("job differs (-want +got):\n%s", diff)
