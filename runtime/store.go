@@ -28,19 +28,20 @@ type Store interface {
 	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
 	//
 	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of
-	// the same call, in any order; the caller has made sure that they form no cycle. When all conditions hold already,
-	// the job is inserted as ready or scheduled. A parent that is in no table, or whose result is needed and was not
+	// the same call, in any order; the caller has made sure that they form no cycle. A cycle that arises all the same,
+	// because two jobs of the call share a unique key, fails it with ErrCycle. When all conditions hold already, the job
+	// is inserted as ready or scheduled; when one can no longer hold, the next Release ends it. A parent that is in no table, or whose result is needed and was not
 	// kept, fails the call with a [ParentError]. A parent of the same call that met a job with its unique key stands for
 	// that job. Whoever ends the parent at the same moment, the child is released exactly once, or waits.
 	//
 	// A job with a Batch counts as its member from then on. A batch that is complete or cancelled takes no more: a
-	// [BatchClosedError].
+	// [BatchClosedError]. One that is unknown fails the call with ErrNotFound.
 	//
 	// Insert never notifies: see Notify.
 	Insert(ctx context.Context, tx Tx, batch []NewJob) ([]Inserted, error)
 
 	// InsertGraph is Insert of new batches and of jobs, which may be their members or wait for them, all or nothing. A
-	// batch without members is complete at once. A batch with Resend whose id is known is left as it is. Results are
+	// batch comes after the one that it is within. A batch without members is complete at once. A batch with Resend whose id is known is left as it is. Results are
 	// those of the jobs.
 	InsertGraph(ctx context.Context, tx Tx, batches []NewBatch, jobs []NewJob) ([]Inserted, error)
 
@@ -53,7 +54,8 @@ type Store interface {
 
 	// CancelBatch marks a batch, and the batches within it, as cancelled: it takes no more members, and Release ends
 	// those that wait or are not running as cancelled, with reason. Running ones run to their end, and are cancelled
-	// rather than tried again. A batch that is complete is left alone.
+	// rather than tried again. A batch that is complete, or cancelled before, is left alone. ErrNotFound when it is
+	// unknown.
 	CancelBatch(ctx context.Context, id ID, reason string) error
 
 	// Notify tells listening workers, in other processes too, that the queues have something to claim. It is best
@@ -73,7 +75,8 @@ type Store interface {
 	// Retry makes the dead or scheduled jobs ready at once, dead ones with attempt and crashes reset. It returns the
 	// ids that it changed; a job in any other state is left alone. A dead job whose unique key has been taken by
 	// another live job is left alone too, and the returned error wraps a [UniqueConflictError] for it while the others
-	// are retried.
+	// are retried. The intents that a job in doubt has left in the ledger of effects are removed: the operator has seen
+	// to them. A job of a batch opens it again, and the batches that this one is within.
 	Retry(ctx context.Context, ids []ID) ([]ID, error)
 
 	// Sync records the kinds and queues of a service. An [OwnedError] when another service owns a name.
@@ -95,12 +98,13 @@ type Store interface {
 
 	// Intend records, durably and before it happens, that a claim is about to have the effect that a key names. See
 	// [EffectState] for the answers. With tx, in which the effect itself happens, the effect is recorded as done there:
-	// the answer is EffectOpened or EffectDone, or EffectInDoubt when an intent without a result stands; a concurrent
-	// transaction with the same key is waited for. ErrLeaseLost when the claim is not in force.
+	// the answer is EffectOpened or EffectDone, or EffectInDoubt, and nothing is changed, when anybody's intent without a
+	// result stands; a concurrent transaction with the same key is waited for. ErrLeaseLost when the claim is not in force.
 	Intend(ctx context.Context, tx Tx, i Intent) (Effect, error)
 
 	// SettleEffect ends the intent of a claim at once, without a Finish. Done is recorded even when the claim is over,
-	// because it is the truth; not done only removes the intent that this very claim has written.
+	// because it is the truth; not done only removes the intent that this very claim has written. A key that is done
+	// keeps its first result.
 	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
 }
 

@@ -38,7 +38,8 @@ type Parent struct {
 	Slot int
 }
 
-// ParentOutcome is a parent as its child sees it.
+// ParentOutcome is a parent as its child sees it: as it stands, until the condition has held; from then on as it last
+// ended, which may be later than the end by which the condition held.
 type ParentOutcome struct {
 	ID      ID         `json:"id"`
 	Kind    string     `json:"kind,omitempty"` // empty for a batch
@@ -122,8 +123,8 @@ const (
 	EffectOpened EffectState = iota
 	// EffectDone: it has happened. Effect.Result is its result.
 	EffectDone
-	// EffectInDoubt: an earlier claim of this job, or a job that is no longer live, wrote an intent and never settled it.
-	// The intent is this claim's now.
+	// EffectInDoubt: a claim of this job, this one included, or a job that is no longer live, wrote an intent and never
+	// settled it. The intent is this claim's now.
 	EffectInDoubt
 	// EffectBusy: another live job has written the intent. Nothing is changed.
 	EffectBusy
