@@ -106,8 +106,14 @@ func (r *renderer) handlerCheck(f *jen.File, j *model.Job) {
 			g.Add(receiver(j))
 		}
 		g.Qual("context", "Context")
-		if j.Args != nil {
+		switch {
+		case j.Args != nil:
 			g.Add(expr(j.Args.Go))
+		case j.NoneParam:
+			g.Add(typeOrNone(nil))
+		}
+		for _, p := range j.Parents {
+			g.Add(parentParam(p))
 		}
 	}).Add(results(j))
 	f.Line()

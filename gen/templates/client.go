@@ -51,18 +51,12 @@ func (r *renderer) clientFile() *jen.File {
 	comment(f.Group, "Enqueuer is what Client can do, for fakes.")
 	f.Type().Id("Enqueuer").InterfaceFunc(func(g *jen.Group) {
 		for _, j := range r.m.Jobs {
-			deprecated := func() {
-				if j.Settings.Deprecated != "" {
+			for _, stub := range j.Stubs() {
+				if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle {
 					comment(g, "Deprecated: "+j.Settings.Deprecated)
 				}
+				g.Id(stub.Name).Add(r.signature(j, stub.Kind))
 			}
-			deprecated()
-			g.Id(enqueue(j)).Add(signature(j, one))
-			if j.Args != nil {
-				deprecated()
-				g.Id(enqueueMany(j)).Add(signature(j, many))
-			}
-			g.Id(handle(j)).Add(signature(j, stored))
 		}
 	})
 
@@ -71,31 +65,32 @@ func (r *renderer) clientFile() *jen.File {
 	return f
 }
 
-// stub is one of the functions that a job is given.
-type stub int
-
-const (
-	one    stub = iota // EnqueueX
-	many               // EnqueueXMany
-	stored             // XHandle
-)
-
 // signature emits a stub's parameters and results.
-func signature(j *model.Job, s stub) *jen.Statement {
-	opts := jen.Id("opts").Op("...").Qual(pathJobrt, "EnqueueOption")
-	h := jen.Qual(pathJobrt, "Handle").Types(typeOrNone(j.Result))
+func (r *renderer) signature(j *model.Job, kind model.StubKind) *jen.Statement {
+	h := handleOf(j.Result)
 	params := []jen.Code{jen.Id("ctx").Qual("context", "Context")}
-	switch s {
-	case one:
+	opts := jen.Id("opts").Op("...").Qual(pathJobrt, "EnqueueOption")
+	switch kind {
+	case model.StubOne, model.StubAfter:
+		for i, p := range j.Parents {
+			params = append(params, jen.Id(r.params[j][i]).Add(parentHandle(p)))
+		}
 		if j.Args != nil {
 			params = append(params, jen.Id("args").Add(expr(j.Args.Go)))
 		}
 		params = append(params, opts)
-	case many:
+	case model.StubMany:
 		params = append(params, jen.Id("args").Index().Add(expr(j.Args.Go)), opts)
 		h = jen.Index().Add(h)
-	case stored:
+	case model.StubFrom:
+		params = append(params, jen.Id("from").Add(handleOf(j.Args)), opts)
+	case model.StubHandle:
 		params = append(params, jen.Id("id").Qual(pathJobrt, "ID"))
 	}
 	return jen.Params(params...).Params(h, jen.Error())
+}
+
+// handleOf emits jobrt.Handle[T].
+func handleOf(t *model.Type) *jen.Statement {
+	return jen.Qual(pathJobrt, "Handle").Types(typeOrNone(t))
 }

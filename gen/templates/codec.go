@@ -67,6 +67,9 @@ func (r *renderer) collectCodecs() {
 	for _, j := range r.m.Jobs {
 		root(j.Args, j.ArgsSchema)
 		root(j.Result, j.ResultSchema)
+		for _, p := range j.Parents {
+			root(p.Type, p.Schema)
+		}
 	}
 
 	for _, t := range r.m.Types {

@@ -19,7 +19,8 @@ import (
 // locals are the identifiers of generated function bodies and of the two packages' unexported declarations. No import
 // may have such a name.
 var locals = []string{
-	"args", "c", "ctx", "d", "data", "defaultClient", "dst", "err", "id", "keyErr", "missing", "opts", "r", "start", "v",
+	"args", "c", "ctx", "d", "data", "defaultClient", "dst", "err", "from", "id", "in", "keyErr", "missing", "opts", "r", "start",
+	"store", "v",
 }
 
 // numbered are locals that carry the depth of a nested loop.

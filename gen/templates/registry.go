@@ -71,10 +71,14 @@ func (r *renderer) registerBody(g *jen.Group) {
 		}))))
 	}
 	for _, j := range r.m.Jobs {
-		check(g, jen.Qual(pathJobrt, "Register").CallFunc(func(g *jen.Group) {
+		register := "Register"
+		if len(j.Parents) > 0 {
+			register = "RegisterAfter"
+		}
+		check(g, jen.Qual(pathJobrt, register).CallFunc(func(g *jen.Group) {
 			g.Id("r")
-			g.Qual(r.m.OutPath, descriptor(j))
-			g.Add(handler(j))
+			g.Qual(r.m.OutPath, j.Descriptor())
+			g.Add(r.handler(j))
 			permanent(g, j.Settings.Permanent)
 		}))
 	}
@@ -88,32 +92,56 @@ func check(g *jen.Group, call *jen.Statement) {
 
 // handler emits the handler as func(context.Context, A) (R, error): itself where it is one, and a function around it
 // where it has no arguments or no result. A method with a value receiver is called through its pointer each time, so
-// that it sees the value of that moment.
-func handler(j *model.Job) *jen.Statement {
-	value := func() *jen.Statement {
-		if j.Receiver != nil {
-			return jen.Id("d").Dot(j.Receiver.Dep.Field).Dot(j.Func.Name)
+// that it sees the value of that moment. One that takes outcomes of other jobs reads them first:
+//
+//	func(ctx context.Context, args jobs.ArchiveReceipt, in *jobrt.Inputs) (jobrt.None, error) {
+//		sent := jobrt.InputValue[jobs.Receipt](in, 0)
+//		if err := in.Err(); err != nil {
+//			return jobrt.None{}, err
+//		}
+//		return jobrt.None{}, billing.ArchiveReceipt(ctx, args, sent)
+//	}
+func (r *renderer) handler(j *model.Job) *jen.Statement {
+	if j.Args != nil && j.Result != nil && len(j.Parents) == 0 && (j.Receiver == nil || j.Receiver.Pointer) {
+		return bound(j, j.Func, j.Receiver != nil)
+	}
+	return jen.Func().ParamsFunc(func(g *jen.Group) {
+		g.Id("ctx").Qual("context", "Context")
+		if j.Args != nil || j.NoneParam {
+			g.Id("args").Add(typeOrNone(j.Args))
+		} else {
+			g.Id("_").Add(typeOrNone(nil))
 		}
-		return name(j.Func)
-	}
-	if j.Args != nil && j.Result != nil && (j.Receiver == nil || j.Receiver.Pointer) {
-		return value()
-	}
-	args := jen.Id("args").Add(typeOrNone(j.Args))
-	if j.Args == nil {
-		args = jen.Id("_").Add(typeOrNone(nil))
-	}
-	call := value().CallFunc(func(g *jen.Group) {
-		g.Id("ctx")
-		if j.Args != nil {
-			g.Id("args")
+		if len(j.Parents) > 0 {
+			g.Id("in").Op("*").Qual(pathJobrt, "Inputs")
+		}
+	}).Params(typeOrNone(j.Result), jen.Error()).BlockFunc(func(g *jen.Group) {
+		if len(j.Parents) > 0 {
+			r.inputs(g, j)
+		}
+		call := bound(j, j.Func, j.Receiver != nil).CallFunc(func(g *jen.Group) {
+			g.Id("ctx")
+			if j.Args != nil || j.NoneParam {
+				g.Id("args")
+			}
+			for _, p := range r.params[j] {
+				g.Id(p)
+			}
+		})
+		if j.Result == nil {
+			g.Return(jen.Qual(pathJobrt, "None").Values(), call)
+		} else {
+			g.Return(call)
 		}
 	})
-	ret := jen.Return(call)
-	if j.Result == nil {
-		ret = jen.Return(jen.Qual(pathJobrt, "None").Values(), call)
+}
+
+// bound emits a function, or a method of the handler's receiver bound to its dependency.
+func bound(j *model.Job, fn model.Name, method bool) *jen.Statement {
+	if method {
+		return jen.Id("d").Dot(j.Receiver.Dep.Field).Dot(fn.Name)
 	}
-	return jen.Func().Params(jen.Id("ctx").Qual("context", "Context"), args).Params(typeOrNone(j.Result), jen.Error()).Block(ret)
+	return name(fn)
 }
 
 // permanent emits the errors that no retry can cure.

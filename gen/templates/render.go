@@ -16,7 +16,7 @@ import (
 
 // CodegenVersion is the version of what the templates emit. It goes up when generated code needs something of the
 // runtime that it did not need before, and the runtime's MinCodegen and MaxCodegen say which versions it can serve.
-const CodegenVersion = 1
+const CodegenVersion = 2
 
 // renderer holds what the emitters of one module share.
 type renderer struct {
@@ -27,7 +27,8 @@ type renderer struct {
 	realNames map[string]string // import path -> the package's own name
 	taken     map[string]bool   // identifiers that are spoken for: imports, locals, package level
 
-	codecs map[*model.Type]*codec // of arguments, results and the structs within them
+	codecs map[*model.Type]*codec  // of arguments, results and the structs within them
+	params map[*model.Job][]string // names of parent parameters
 }
 
 // Render returns the files of m by slash-separated path relative to the output directory. It is an error when two jobs
@@ -44,6 +45,7 @@ func Render(m *model.Module, current map[string][]byte) (map[string][]byte, erro
 	}
 	r.nameImports(exported)
 	r.collectCodecs()
+	r.nameParents(exported)
 
 	files := map[string]*jen.File{"client_gen.go": r.clientFile()}
 	stems := make(map[string]bool)
@@ -115,11 +117,7 @@ func unusedStem(used map[string]bool, stem, suffix string) string {
 func exportedNames(m *model.Module) ([]string, error) {
 	owner := map[string]string{"Use": "", "Client": "", "NewClient": "", "Enqueuer": ""}
 	for _, j := range m.Jobs {
-		names := []string{descriptor(j), enqueue(j), handle(j)}
-		if j.Args != nil {
-			names = append(names, enqueueMany(j))
-		}
-		for _, n := range names {
+		for _, n := range j.Identifiers() {
 			if other, taken := owner[n]; taken {
 				if other == "" {
 					return nil, fmt.Errorf("job %s: its %s is a name that the generated package needs; set stub=", j.GoName(), n)
@@ -136,12 +134,6 @@ func exportedNames(m *model.Module) ([]string, error) {
 	slices.Sort(names)
 	return names, nil
 }
-
-// The exported names of a job.
-func descriptor(j *model.Job) string  { return j.Stub + "Job" }
-func enqueue(j *model.Job) string     { return "Enqueue" + j.Stub }
-func enqueueMany(j *model.Job) string { return "Enqueue" + j.Stub + "Many" }
-func handle(j *model.Job) string      { return j.Stub + "Handle" }
 
 // typeOrNone emits a job's argument or result type.
 func typeOrNone(t *model.Type) *jen.Statement {

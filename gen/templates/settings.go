@@ -19,7 +19,8 @@ func fields(fill func(set setter)) *jen.Statement {
 }
 
 // settings emits a job's jobrt.Settings. Fields that are zero stay out.
-func settings(s *model.Settings) *jen.Statement {
+func settings(j *model.Job) *jen.Statement {
+	s := &j.Settings
 	return jen.Qual(pathJobrt, "Settings").Add(fields(func(set setter) {
 		set("Queue", jen.Lit(s.Queue))
 		set("Priority", jen.Lit(s.Priority))
@@ -38,13 +39,16 @@ func settings(s *model.Settings) *jen.Statement {
 		if s.Unique != nil && s.Unique.For != 0 {
 			set("UniqueFor", duration(s.Unique.For))
 		}
-		if s.Keep {
+		if s.Keep || j.Taken {
 			set("KeepResult", jen.True())
 		}
 		if len(s.Tags) > 0 {
 			set("Tags", stringList(s.Tags))
 		}
 		set("Version", jen.Lit(s.Version))
+		if s.RerunInDoubt {
+			set("RerunInDoubt", jen.True())
+		}
 		if s.Deprecated != "" {
 			set("Deprecated", jen.Lit(s.Deprecated))
 		}

@@ -17,11 +17,9 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 		}
 		key := r.uniqueKey(f, j)
 		r.descriptor(f, j, key)
-		r.stub(f, j, one)
-		if j.Args != nil {
-			r.stub(f, j, many)
+		for _, stub := range j.Stubs() {
+			r.stub(f, j, stub)
 		}
-		r.stub(f, j, stored)
 	}
 	return f
 }
@@ -31,18 +29,21 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 //
 //	var SendInvoiceJob = &jobrt.Job[jobs.SendInvoice, jobs.Receipt]{…}
 func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey string) {
-	comment(f.Group, descriptor(j)+" describes "+j.GoName()+".")
-	f.Var().Id(descriptor(j)).Op("=").Op("&").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).Add(fields(func(set setter) {
+	comment(f.Group, j.Descriptor()+" describes "+j.GoName()+".")
+	f.Var().Id(j.Descriptor()).Op("=").Op("&").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).Add(fields(func(set setter) {
 		set("Service", jen.Lit(r.m.Service))
 		set("Kind", jen.Lit(j.Name))
 		if len(j.Settings.Aliases) > 0 {
 			set("Aliases", stringList(j.Settings.Aliases))
 		}
-		set("Settings", settings(&j.Settings))
+		set("Settings", settings(j))
 		set("Args", r.codecOf(j.Args))
 		set("Result", r.codecOf(j.Result))
 		if uniqueKey != "" {
 			set("UniqueKey", jen.Id(uniqueKey))
+		}
+		if len(j.Parents) > 0 {
+			set("Parents", r.parentTypes(j))
 		}
 	}))
 }
@@ -59,64 +60,60 @@ func (r *renderer) codecOf(t *model.Type) *jen.Statement {
 //	func EnqueueSendInvoice(ctx context.Context, args jobs.SendInvoice, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobs.Receipt], error) {
 //		return jobrt.Enqueue(ctx, defaultClient.Load(), SendInvoiceJob, args, opts...)
 //	}
-func (r *renderer) stub(f *jen.File, j *model.Job, s stub) {
-	var fn string
-	var call func(ctx, use *jen.Statement) *jen.Statement
-	job := jen.Id(descriptor(j))
-	opts := jen.Id("opts").Op("...")
-	switch s {
-	case one:
-		fn = enqueue(j)
+func (r *renderer) stub(f *jen.File, j *model.Job, stub model.Stub) {
+	call := func(ctx, use *jen.Statement) *jen.Statement {
+		params := []jen.Code{ctx, use, jen.Id(j.Descriptor())}
+		switch stub.Kind {
+		case model.StubMany:
+			return jen.Qual(pathJobrt, "EnqueueMany").Call(append(params, jen.Id("args"), jen.Id("opts").Op("..."))...)
+		case model.StubFrom:
+			return jen.Qual(pathJobrt, "EnqueueFrom").Call(append(params, jen.Id("from"), jen.Id("opts").Op("..."))...)
+		case model.StubHandle:
+			return jen.Qual(pathJobrt, "HandleOf").Call(append(params, jen.Id("id"))...)
+		}
 		args := jen.Id("args")
 		if j.Args == nil {
 			args = jen.Qual(pathJobrt, "None").Values()
 		}
-		call = func(ctx, use *jen.Statement) *jen.Statement {
-			return jen.Qual(pathJobrt, "Enqueue").Call(ctx, use, job, args, opts)
-		}
-	case many:
-		fn = enqueueMany(j)
-		call = func(ctx, use *jen.Statement) *jen.Statement {
-			return jen.Qual(pathJobrt, "EnqueueMany").Call(ctx, use, job, jen.Id("args"), opts)
-		}
-	case stored:
-		fn = handle(j)
-		call = func(ctx, use *jen.Statement) *jen.Statement {
-			return jen.Qual(pathJobrt, "HandleOf").Call(ctx, use, job, jen.Id("id"))
-		}
+		return jen.Qual(pathJobrt, "Enqueue").Call(append(params, args, r.withParents(j))...)
 	}
 
 	f.Line()
-	comment(f.Group, stubDoc(j, s)...)
-	f.Func().Id(fn).Add(signature(j, s)).Block(
+	comment(f.Group, r.stubDoc(j, stub)...)
+	f.Func().Id(stub.Name).Add(r.signature(j, stub.Kind)).Block(
 		jen.Return(call(jen.Id("ctx"), jen.Id("defaultClient").Dot("Load").Call())))
 
 	f.Line()
-	comment(f.Group, fn+" is the function of this name on c's client.")
-	if j.Settings.Deprecated != "" && s != stored {
+	comment(f.Group, stub.Name+" is the function of this name on c's client.")
+	if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle {
 		comment(f.Group, "", "Deprecated: "+j.Settings.Deprecated)
 	}
-	f.Func().Params(jen.Id("c").Op("*").Id("Client")).Id(fn).Add(signature(j, s)).Block(
+	f.Func().Params(jen.Id("c").Op("*").Id("Client")).Id(stub.Name).Add(r.signature(j, stub.Kind)).Block(
 		jen.Return(call(jen.Qual(pathJobrt, "WithClient").Call(jen.Id("ctx"), jen.Id("c").Dot("client")), jen.Nil())))
 }
 
 // stubDoc is the doc comment of a function: what it does, then what the handler's author wrote, so that an editor shows
 // it where the job is enqueued.
-func stubDoc(j *model.Job, s stub) []string {
+func (r *renderer) stubDoc(j *model.Job, stub model.Stub) []string {
 	var doc []string
-	switch s {
-	case one:
-		doc = append(doc, enqueue(j)+" enqueues "+j.GoName()+" on queue "+strconv.Quote(j.Settings.Queue)+".")
+	switch stub.Kind {
+	case model.StubOne, model.StubAfter:
+		doc = append(doc, stub.Name+" enqueues "+j.GoName()+" on queue "+strconv.Quote(j.Settings.Queue)+".")
+		doc = append(doc, r.waitsFor(j)...)
 		if len(j.Doc) > 0 {
 			doc = append(append(doc, ""), j.Doc...)
 		}
-	case many:
+	case model.StubMany:
 		doc = append(doc,
-			enqueueMany(j)+" is "+enqueue(j)+" for many arguments, stored in one statement, all or none.",
+			stub.Name+" is "+j.Enqueue()+" for many arguments, stored in one statement, all or none.",
 			"The handles are in the order of args.")
-	case stored:
+	case model.StubFrom:
+		doc = append(doc,
+			stub.Name+" is "+j.Enqueue()+" with the result of another job for its arguments.",
+			"It runs when from has succeeded.")
+	case model.StubHandle:
 		return append(doc,
-			handle(j)+" returns the handle of a "+j.GoName()+" job from its stored id.",
+			stub.Name+" returns the handle of a "+j.GoName()+" job from its stored id.",
 			"The id of another kind of job is an error.")
 	}
 	if j.Settings.Deprecated != "" {

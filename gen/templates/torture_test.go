@@ -42,9 +42,7 @@ func tortureModel(t *testing.T) *model.Module {
 	if err := os.RemoveAll(filepath.Join(dir, "gen")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+torturePath+"\n\ngo 1.26\n"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	writeModule(t, dir)
 	src, diags, err := load.Load(t.Context(), load.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +55,35 @@ func tortureModel(t *testing.T) *model.Module {
 		t.FailNow()
 	}
 	return m
+}
+
+// writeModule writes the go.mod of a copy of the torture packages. Of this repository the copy sees nothing but the
+// runtime: there must not be two packages of one path.
+func writeModule(t *testing.T, dir string) {
+	t.Helper()
+	t.Setenv("GOFLAGS", "-mod=mod")
+	runtimeOnly := t.TempDir()
+	if err := os.CopyFS(filepath.Join(runtimeOnly, "runtime"), os.DirFS("../../runtime")); err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := os.ReadFile("../../go.sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := "module " + torturePath + "\n\ngo 1.26\n\nrequire github.com/jobgen/jobgen v0.0.0\n\nreplace github.com/jobgen/jobgen => " + runtimeOnly + "\n"
+	for name, data := range map[string][]byte{
+		filepath.Join(runtimeOnly, "go.mod"): mod,
+		filepath.Join(dir, "go.mod"):         []byte(own),
+		filepath.Join(dir, "go.sum"):         sum,
+	} {
+		if err := os.WriteFile(name, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func render(t *testing.T, m *model.Module) map[string]string {
@@ -228,7 +255,7 @@ func TestRenderRefusesNamesThatCollide(t *testing.T) {
 		jobs []*model.Job
 		want string
 	}{
-		{[]*model.Job{job("Send"), job("Send")}, "both generate SendJob"},
+		{[]*model.Job{job("Send"), job("Send")}, "both generate EnqueueSend"},
 		{[]*model.Job{job("EnqueueSend"), job("SendJob")}, "both generate EnqueueSendJob"},
 		{[]*model.Job{job("r")}, "Enqueuer is a name that the generated package needs"},
 	} {

@@ -37,6 +37,7 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 		types:   newTypes(src, opts.OutPath),
 		queues:  map[string]*model.Queue{},
 		imports: map[string]string{},
+		jobs:    map[*load.Func]*model.Job{},
 	}
 	m := &model.Module{
 		Path:      src.ModulePath,
@@ -53,6 +54,7 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 			if j := c.job(m.Service, f); j != nil {
 				pkg.Jobs = append(pkg.Jobs, j)
 				m.Jobs = append(m.Jobs, j)
+				c.jobs[f] = j
 				c.imports[p.Path] = p.Name
 			}
 		}
@@ -62,6 +64,7 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 		}
 	}
 	slices.SortFunc(m.Jobs, byName)
+	c.connect(m)
 	c.types.report(&c.diags)
 	c.uniqueNames(m)
 	m.Deps = c.dependencies(m.Jobs)
@@ -81,12 +84,16 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 func byName(a, b *model.Job) int { return cmp.Compare(a.Name, b.Name) }
 
 type checker struct {
-	src     *load.Source
-	opts    Options
-	types   *typeTable
-	queues  map[string]*model.Queue
-	imports map[string]string
-	diags   []diag.Diagnostic
+	src      *load.Source
+	opts     Options
+	types    *typeTable
+	queues   map[string]*model.Queue
+	imports  map[string]string
+	jobs     map[*load.Func]*model.Job // those that are right by themselves
+	awaited  []awaited
+	returned []*types.Named // results of all annotated functions, None for those without
+	unread   bool           // some annotated function's signature could not be read
+	diags    []diag.Diagnostic
 }
 
 func (c *checker) report(code string, pos model.Pos, message string, notes ...diag.Note) *diag.Diagnostic {
@@ -105,11 +112,11 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	before := len(c.diags)
 	c.placement(f)
 	c.receiver(f, j)
-	args, result := c.signature(f)
+	args, result, whole := c.signature(f, j)
 	c.settings(f, j, service, args)
-	complete := f.Object != nil
+	complete := f.Object != nil && whole
+	c.clock(f, j, args)
 	if args != nil {
-		c.clock(f, args)
 		if j.Args = c.types.root(args, j, "argument"); j.Args != nil {
 			j.ArgsSchema = wire.Schema(j.Args)
 		}
@@ -127,13 +134,22 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	return j
 }
 
-// clock refuses arguments for jobs that start by the clock: nobody would pass
-// them.
-func (c *checker) clock(f *load.Func, args *types.Named) {
+// clock refuses arguments and parents for jobs that start by the clock: nobody
+// would pass them.
+func (c *checker) clock(f *load.Func, j *model.Job, args *types.Named) {
+	if args == nil && len(j.Parents) == 0 {
+		return
+	}
+	what, takes := "arguments", ""
+	if args != nil {
+		takes = "it takes " + c.types.short(args)
+	} else {
+		what, takes = "outcomes of other jobs", "it has a parent parameter"
+	}
 	for _, s := range f.Settings {
 		if n := s.Key.Name; n == "cron" || n == "every" {
-			c.report("JG017", s.Pos, f.Decl.Name.Name+" starts by the clock and can't take arguments: nobody would pass them",
-				diag.Note{Pos: f.Pos, Message: "it takes " + c.types.short(args)})
+			c.report("JG017", s.Pos, f.Decl.Name.Name+" starts by the clock and can't take "+what+": nobody would pass them",
+				diag.Note{Pos: f.Pos, Message: takes})
 			return
 		}
 	}

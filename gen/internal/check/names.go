@@ -39,7 +39,7 @@ func (c *checker) uniqueNames(m *model.Module) {
 		}
 	}
 	for _, j := range jobs {
-		for _, id := range identifiers(j) {
+		for _, id := range j.Identifiers() {
 			if other := idents[id]; other != nil {
 				c.report("JG021", j.Pos, j.GoName()+" and "+other.GoName()+" would both generate "+id+"; set stub= on one of them, such as stub="+exportedName(camel(j.Func.Pkg))+j.Stub,
 					diag.Note{Pos: other.Pos, Message: "the other is here"})
@@ -48,16 +48,6 @@ func (c *checker) uniqueNames(m *model.Module) {
 			idents[id] = j
 		}
 	}
-}
-
-// identifiers lists the exported names that a job adds to the generated
-// package.
-func identifiers(j *model.Job) []string {
-	ids := []string{"Enqueue" + j.Stub, j.Stub + "Handle", j.Stub + "Job"}
-	if j.Args != nil {
-		ids = append(ids, "Enqueue"+j.Stub+"Many")
-	}
-	return ids
 }
 
 // dependencies makes the fields of worker.Deps and points receivers at them.

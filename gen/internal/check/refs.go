@@ -21,7 +21,7 @@ func (c *checker) refs(f *load.Func, m merged, key string, args *types.Named) []
 // fieldRefs resolves fields of the argument struct, such as Customer.ID.
 func (c *checker) fieldRefs(f *load.Func, s *load.Setting, args *types.Named) []model.FieldRef {
 	if args == nil {
-		if f.Object != nil && f.Object.Signature().Params().Len() == 1 {
+		if f.Object != nil && takesNoArguments(f.Object.Signature()) {
 			c.report("JG050", s.Pos, s.Key.Name+" names fields, but "+f.Decl.Name.Name+" takes no arguments")
 		}
 		return nil
@@ -33,6 +33,16 @@ func (c *checker) fieldRefs(f *load.Func, s *load.Setting, args *types.Named) []
 		}
 	}
 	return refs
+}
+
+// takesNoArguments reports whether a handler has nothing where its arguments
+// would stand.
+func takesNoArguments(sig *types.Signature) bool {
+	if sig.Params().Len() < 2 {
+		return true
+	}
+	second := types.Unalias(sig.Params().At(1).Type())
+	return isParent(second) || isNamed(second, runtimePath, "None")
 }
 
 func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, args *types.Named) (model.FieldRef, bool) {

@@ -10,10 +10,10 @@ import (
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
-// runtimePath is the package whose types mark continuations.
+// runtimePath is the package whose types mark parents.
 const runtimePath = "github.com/jobgen/jobgen/runtime"
 
-const wantSignature = "a job is func(context.Context[, Args]) ([Result, ]error), with Args and Result named structs"
+const wantSignature = "a job is func(context.Context[, Args][, parents…]) ([Result, ]error), with Args and Result named structs"
 
 // placement checks where the function stands.
 func (c *checker) placement(f *load.Func) {
@@ -66,6 +66,7 @@ type param struct {
 	expr ast.Expr
 	typ  types.Type
 	pos  model.Pos
+	name string
 }
 
 func (c *checker) params(list *ast.FieldList, tuple *types.Tuple) []param {
@@ -76,40 +77,46 @@ func (c *checker) params(list *ast.FieldList, tuple *types.Tuple) []param {
 	for _, field := range list.List {
 		for range max(1, len(field.Names)) {
 			if len(ps) < tuple.Len() {
-				ps = append(ps, param{field.Type, types.Unalias(tuple.At(len(ps)).Type()), c.src.Pos(field.Type.Pos())})
+				v := tuple.At(len(ps))
+				ps = append(ps, param{field.Type, types.Unalias(v.Type()), c.src.Pos(field.Type.Pos()), v.Name()})
 			}
 		}
 	}
 	return ps
 }
 
-// signature checks the shape of a handler and returns its argument and result
-// types, nil where it has none.
-func (c *checker) signature(f *load.Func) (args, result *types.Named) {
+// signature checks the shape of a handler, fills in its parents and returns its
+// argument and result types, nil where it has none. whole is false when there
+// are parents that could not be described.
+func (c *checker) signature(f *load.Func, j *model.Job) (args, result *types.Named, whole bool) {
 	if f.Object == nil {
-		return nil, nil
+		c.unread = true
+		return nil, nil, false
 	}
 	sig := f.Object.Signature()
+	result = c.result(f, sig)
+	c.returns(result, sig)
 	if sig.Variadic() {
 		c.report("JG010", f.Pos, f.Decl.Name.Name+" is variadic; "+wantSignature)
-		return nil, nil
+		return nil, nil, false
 	}
 	in := c.params(f.Decl.Type.Params, sig.Params())
 	if len(in) == 0 || !isNamed(in[0].typ, "context", "Context") {
 		pos := f.Pos
 		if len(in) > 0 {
 			if invalid(in[0].typ) {
-				return nil, nil
+				return nil, nil, false
 			}
 			pos = in[0].pos
 		}
 		c.report("JG010", pos, "the first parameter must be a context.Context; "+wantSignature)
-		return nil, c.result(f, sig)
+		return nil, result, false
 	}
 	in = in[1:]
 	if len(in) > 0 && !isParent(in[0].typ) {
 		switch {
 		case isNamed(in[0].typ, runtimePath, "None") && len(in) > 1:
+			j.NoneParam = true
 		case isNamed(in[0].typ, runtimePath, "None"):
 			c.report("JG010", in[0].pos, "leave jobrt.None out: a job without arguments takes the context alone")
 		default:
@@ -117,11 +124,7 @@ func (c *checker) signature(f *load.Func) (args, result *types.Named) {
 		}
 		in = in[1:]
 	}
-	if len(in) > 0 {
-		c.report("JG016", in[0].pos, "parameter "+types.ExprString(in[0].expr)+" makes this job a continuation, which this version of jobgen can't generate; a job takes at most one struct of arguments",
-			diag.Note{Message: "put the values into the argument struct, or enqueue the job from the one that it follows"})
-	}
-	return args, c.result(f, sig)
+	return args, result, c.parents(f, j, args, in)
 }
 
 func (c *checker) result(f *load.Func, sig *types.Signature) *types.Named {
@@ -153,8 +156,10 @@ func (c *checker) structType(p param, what string) *types.Named {
 	}
 	if ptr, ok := t.(*types.Pointer); ok {
 		if n, ok := types.Unalias(ptr.Elem()).(*types.Named); ok && isStruct(n) {
-			c.report("JG010", p.pos, "the "+what+" must be the struct itself, not a pointer; write "+strings.TrimPrefix(text, "*")).Fixes =
-				[]diag.Fix{{Message: "remove the *", Edits: []diag.Edit{{File: p.pos.File, Start: p.pos.Offset, End: p.pos.Offset + 1}}}}
+			d := c.report("JG010", p.pos, "the "+what+" must be the struct itself, not a pointer; write "+strings.TrimPrefix(text, "*"))
+			if _, star := p.expr.(*ast.StarExpr); star {
+				d.Fixes = []diag.Fix{{Message: "remove the *", Edits: []diag.Edit{{File: p.pos.File, Start: p.pos.Offset, End: p.pos.Offset + 1}}}}
+			}
 			return nil
 		}
 	}
@@ -171,16 +176,6 @@ func (c *checker) structType(p param, what string) *types.Named {
 		return nil
 	}
 	return named
-}
-
-// isParent reports whether a parameter is one that only continuations have.
-func isParent(t types.Type) bool {
-	if s, ok := t.(*types.Slice); ok {
-		t = types.Unalias(s.Elem())
-		n, ok := t.(*types.Named)
-		return ok && isStruct(n)
-	}
-	return isNamed(t, runtimePath, "Failure") || isNamed(t, runtimePath, "Outcome")
 }
 
 func isNamed(t types.Type, pkg, name string) bool {

@@ -11,6 +11,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/chain"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/client"
 	err2 "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
@@ -36,7 +37,7 @@ func TestRegisterNamesEveryMissingDependency(t *testing.T) {
 
 func TestRegisterBindsEveryJobOnce(t *testing.T) {
 	r := jobrt.NewRegistry()
-	deps := worker.Deps{BillingClock: &billing.Clock{}, BillingService: &billing.Service{}, ClientJob: &client.Job{}}
+	deps := worker.Deps{BillingClock: &billing.Clock{}, BillingService: &billing.Service{}, ClientJob: &client.Job{}, ChainLog: &chain.Log{}}
 	if err := worker.Register(r, deps); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,11 @@ func TestRegisterBindsEveryJobOnce(t *testing.T) {
 		"torture/billing.Clock.Tick", "torture/billing.Deep", "torture/billing.Embedded", "torture/billing.Fan",
 		"torture/billing.Hidden", "torture/billing.Named", "torture/billing.OmitZero", "torture/billing.Private",
 		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Sparse",
-		"torture/billing.Words", "torture/client.Job.Hidden", "torture/old.Embedded",
+		"torture/billing.Words",
+		"torture/chain.Cry", "torture/chain.Log.All", "torture/chain.Log.Both", "torture/chain.Log.End", "torture/chain.Log.EndAll",
+		"torture/chain.Log.Fetch", "torture/chain.Log.Mourn", "torture/chain.Log.Pay", "torture/chain.Log.Print",
+		"torture/chain.Log.Store", "torture/chain.Log.Sum",
+		"torture/client.Job.Hidden", "torture/old.Embedded",
 	}
 	if diff := gocmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
@@ -117,7 +122,7 @@ func TestDescriptorsCarryTheSettings(t *testing.T) {
 func TestGeneratedCodeCarriesJobsToTheirHandlers(t *testing.T) {
 	ctx, env := jobtest.New(t)
 	r := jobrt.NewRegistry()
-	deps := worker.Deps{BillingClock: &billing.Clock{Name: "early"}, BillingService: &billing.Service{}, ClientJob: &client.Job{}}
+	deps := worker.Deps{BillingClock: &billing.Clock{Name: "early"}, BillingService: &billing.Service{}, ClientJob: &client.Job{}, ChainLog: &chain.Log{}}
 	if err := worker.Register(r, deps); err != nil {
 		t.Fatal(err)
 	}

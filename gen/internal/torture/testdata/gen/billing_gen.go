@@ -428,6 +428,7 @@ var PrivateJob = &jobrt.Job[testdatakinds.Private, testdatakinds.Money]{
 		Priority:   5,
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
 		Version:    1,
 		Declared: []jobrt.Setting{
 			{Key: "handler", Value: "true"},
@@ -479,6 +480,7 @@ var CloseMonthJob = &jobrt.Job[jobrt.None, jobrt.None]{
 		MaxRetries: 3,
 		Backoff:    jobrt.DefaultBackoff(),
 		Delays:     []time.Duration{time.Second, time.Minute, 2 * time.Hour},
+		KeepResult: true,
 		Version:    1,
 		Declared: []jobrt.Setting{
 			{Key: "delays", Value: "1s,1m0s,2h0m0s"},
@@ -534,6 +536,7 @@ var SendInvoiceJob = &jobrt.Job[testdatakinds.Scalars, testdatakinds.Line]{
 		Backoff:    jobrt.Backoff{Shape: jobrt.Linear, Base: 1500 * time.Millisecond, Max: jobrt.DefaultBackoff().Max},
 		Timeout:    30 * time.Second,
 		UniqueFor:  time.Hour,
+		KeepResult: true,
 		Tags:       []string{"money", "mail"},
 		Version:    1,
 		Declared: []jobrt.Setting{

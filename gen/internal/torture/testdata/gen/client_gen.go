@@ -15,8 +15,8 @@ import (
 
 // A compile error here says that this code and the runtime don't fit, and what to do about it.
 const (
-	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(1 - jobrt.MinCodegen)
-	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 1)
+	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(2 - jobrt.MinCodegen)
+	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 2)
 )
 
 // defaultClient serves calls whose context holds no client.
@@ -76,6 +76,32 @@ type Enqueuer interface {
 	EnqueueWords(ctx context.Context, args testdatakinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Empty], error)
 	EnqueueWordsMany(ctx context.Context, args []testdatakinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Empty], error)
 	WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Empty], error)
+	EnqueueCryAfterFailure(ctx context.Context, failed jobrt.AnyHandle, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	CryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueAllAfterAll(ctx context.Context, in2 []jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	AllHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	// Deprecated: use Store
+	EnqueueBothAfter(ctx context.Context, jobrt2 jobrt.Handle[testdatakinds.Line], opts2 jobrt.Handle[testdatakinds.Money], opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
+	BothHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
+	EnqueueEndAfterEnd(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	EndHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueEndAllAfterAllEnd(ctx context.Context, lines []jobrt.Handle[testdatakinds.Line], done jobrt.Handle[jobrt.None], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	EndAllHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueFetch(ctx context.Context, args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
+	EnqueueFetchMany(ctx context.Context, args []testdatakinds.Fetch, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error)
+	FetchHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
+	EnqueueMournAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	MournHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueuePay(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Money], error)
+	PayHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error)
+	EnqueuePrint(ctx context.Context, args testdatakinds.Line, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	EnqueuePrintMany(ctx context.Context, args []testdatakinds.Line, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
+	EnqueuePrintFrom(ctx context.Context, from jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueStoreAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	StoreHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueSumAfterAll(ctx context.Context, total jobrt.Handle[testdatakinds.Money], err2 []jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	SumHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueClientHidden(ctx context.Context, args testdataerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueClientHiddenMany(ctx context.Context, args []testdataerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	ClientHiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)

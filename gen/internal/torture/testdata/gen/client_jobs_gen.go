@@ -33,6 +33,7 @@ var ClientHiddenJob = &jobrt.Job[testdataerr.Context, jobrt.None]{
 		Priority:   5,
 		MaxRetries: 10,
 		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
 		Version:    1,
 		Declared: []jobrt.Setting{
 			{Key: "handler", Value: "true"},

@@ -158,6 +158,48 @@ func decodeTestdatakindsEmpty(r *jobjson.Reader, v *testdatakinds.Empty) {
 	}
 }
 
+var testdatakindsFetchCodec = jobrt.Codec[testdatakinds.Fetch]{
+	Append: appendTestdatakindsFetch,
+	Decode: func(data []byte, v *testdatakinds.Fetch) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsFetch)
+	},
+	Schema: "fad4c147cab73023",
+}
+
+type testdatakindsFetchChangedRunGoGenerate = struct {
+	SKU string `json:"sku"`
+	Qty int32  `json:"qty"`
+}
+
+var _ testdatakindsFetchChangedRunGoGenerate = testdatakinds.Fetch{}
+
+func appendTestdatakindsFetch(dst []byte, v *testdatakinds.Fetch) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"sku":`...)
+	if dst, err = jobjson.AppendString(dst, v.SKU); err != nil {
+		return dst, jobjson.At(err, ".sku")
+	}
+	dst = append(dst, `,"qty":`...)
+	dst = jobjson.AppendInt(dst, v.Qty)
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsFetch(r *jobjson.Reader, v *testdatakinds.Fetch) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "sku":
+			jobjson.ReadString(r, &v.SKU)
+		case "qty":
+			jobjson.ReadInt(r, &v.Qty)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 var testdatakindsHiddenCodec = jobrt.Codec[testdatakinds.Hidden]{
 	Append: appendTestdatakindsHidden,
 	Decode: func(data []byte, v *testdatakinds.Hidden) error {

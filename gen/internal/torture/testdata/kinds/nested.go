@@ -88,3 +88,9 @@ type Hidden struct {
 
 // Touch uses the hidden field.
 func (h *Hidden) Touch() { h.hidden++ }
+
+// Fetch asks for a line.
+type Fetch struct {
+	SKU string `json:"sku"`
+	Qty int32  `json:"qty"`
+}

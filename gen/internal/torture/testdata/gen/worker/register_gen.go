@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
+	"github.com/jobgen/jobgen/gen/internal/torture/testdata/chain"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/client"
 	testdataerr "github.com/jobgen/jobgen/gen/internal/torture/testdata/context"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/gen"
@@ -18,14 +19,15 @@ import (
 
 // A compile error here says that this code and the runtime don't fit, and what to do about it.
 const (
-	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(1 - jobrt.MinCodegen)
-	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 1)
+	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(2 - jobrt.MinCodegen)
+	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 2)
 )
 
 // Deps are the values whose methods are handlers. All of them are needed.
 type Deps struct {
 	BillingClock   *billing.Clock
 	BillingService *billing.Service
+	ChainLog       *chain.Log
 	ClientJob      *client.Job
 }
 
@@ -38,6 +40,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if d.BillingService == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.BillingService (*billing.Service) is nil"))
+	}
+	if d.ChainLog == nil {
+		missing = append(missing, errors.New("register jobs: worker.Deps.ChainLog (*chain.Log) is nil"))
 	}
 	if d.ClientJob == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.ClientJob (*client.Job) is nil"))
@@ -105,6 +110,94 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterAfter(r, gen.CryJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
+		failed := jobrt.InputFailure(in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, chain.Cry(ctx, failed)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.AllJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
+		in2 := jobrt.InputValues[testdatakinds.Line](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.All(ctx, in2)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.BothJob, func(ctx context.Context, args jobrt.None, in *jobrt.Inputs) (testdatakinds.Line, error) {
+		jobrt2 := jobrt.InputValue[testdatakinds.Line](in, 0)
+		opts2 := jobrt.InputValue[testdatakinds.Money](in, 1)
+		if err := in.Err(); err != nil {
+			return testdatakinds.Line{}, err
+		}
+		return d.ChainLog.Both(ctx, args, jobrt2, opts2)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.EndJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
+		line := jobrt.InputOutcome[testdatakinds.Line](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.End(ctx, args, line)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.EndAllJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
+		lines := jobrt.InputOutcomes[testdatakinds.Line](in, 0)
+		done := jobrt.InputOutcome[jobrt.None](in, 1)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.EndAll(ctx, lines, done)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.FetchJob, d.ChainLog.Fetch); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.MournJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
+		failed := jobrt.InputFailure(in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Mourn(ctx, args, failed)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.PayJob, func(ctx context.Context, _ jobrt.None) (testdatakinds.Money, error) {
+		return d.ChainLog.Pay(ctx)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.PrintJob, func(ctx context.Context, args testdatakinds.Line) (jobrt.None, error) {
+		return jobrt.None{}, d.ChainLog.Print(ctx, args)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.StoreJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
+		line := jobrt.InputValue[testdatakinds.Line](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Store(ctx, args, line)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.SumJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
+		total := jobrt.InputValue[testdatakinds.Money](in, 0)
+		err2 := jobrt.InputValues[testdatakinds.Line](in, 1)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Sum(ctx, args, total, err2)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args testdataerr.Context) (jobrt.None, error) {
 		return jobrt.None{}, d.ClientJob.Hidden(ctx, args)
 	}); err != nil {
@@ -160,6 +253,50 @@ var _ sparseChangedRunGoGenerate = billing.Sparse
 type wordsChangedRunGoGenerate func(context.Context, testdatakinds.Words) (testdatakinds.Empty, error)
 
 var _ wordsChangedRunGoGenerate = billing.Words
+
+type cryChangedRunGoGenerate func(context.Context, jobrt.Failure) error
+
+var _ cryChangedRunGoGenerate = chain.Cry
+
+type allChangedRunGoGenerate func(*chain.Log, context.Context, []testdatakinds.Line) error
+
+var _ allChangedRunGoGenerate = (*chain.Log).All
+
+type bothChangedRunGoGenerate func(*chain.Log, context.Context, jobrt.None, testdatakinds.Line, testdatakinds.Money) (testdatakinds.Line, error)
+
+var _ bothChangedRunGoGenerate = (*chain.Log).Both
+
+type endChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, jobrt.Outcome[testdatakinds.Line]) error
+
+var _ endChangedRunGoGenerate = (*chain.Log).End
+
+type endAllChangedRunGoGenerate func(*chain.Log, context.Context, []jobrt.Outcome[testdatakinds.Line], jobrt.Outcome[jobrt.None]) error
+
+var _ endAllChangedRunGoGenerate = (*chain.Log).EndAll
+
+type fetchChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch) (testdatakinds.Line, error)
+
+var _ fetchChangedRunGoGenerate = (*chain.Log).Fetch
+
+type mournChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, jobrt.Failure) error
+
+var _ mournChangedRunGoGenerate = (*chain.Log).Mourn
+
+type payChangedRunGoGenerate func(*chain.Log, context.Context) (testdatakinds.Money, error)
+
+var _ payChangedRunGoGenerate = (*chain.Log).Pay
+
+type printChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Line) error
+
+var _ printChangedRunGoGenerate = (*chain.Log).Print
+
+type storeChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, testdatakinds.Line) error
+
+var _ storeChangedRunGoGenerate = (*chain.Log).Store
+
+type sumChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, testdatakinds.Money, []testdatakinds.Line) error
+
+var _ sumChangedRunGoGenerate = (*chain.Log).Sum
 
 type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, testdataerr.Context) error
 
