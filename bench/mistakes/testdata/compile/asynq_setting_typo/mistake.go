@@ -1,0 +1,6 @@
+// Package mistake misspells a setting.
+package mistake
+
+import "github.com/hibiken/asynq"
+
+var Opts = []asynq.Option{asynq.MaxRetyr(3)}
