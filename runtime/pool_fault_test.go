@@ -68,6 +68,15 @@ func (f *faulty) Finish(ctx context.Context, tx jobrt.Tx, b []jobrt.Finish) ([]j
 	return try(f, "finish", func() ([]jobrt.FinishResult, error) { return f.Store.Finish(ctx, tx, b) })
 }
 
+func (f *faulty) Intend(ctx context.Context, tx jobrt.Tx, i jobrt.Intent) (jobrt.Effect, error) {
+	return try(f, "intend", func() (jobrt.Effect, error) { return f.Store.Intend(ctx, tx, i) })
+}
+
+func (f *faulty) SettleEffect(ctx context.Context, ref jobrt.Ref, end jobrt.EffectEnd) error {
+	_, err := try(f, "settle", func() (struct{}, error) { return struct{}{}, f.Store.SettleEffect(ctx, ref, end) })
+	return err
+}
+
 func (f *faulty) Sync(ctx context.Context, c jobrt.Catalog) error {
 	_, err := try(f, "sync", func() (struct{}, error) { return struct{}{}, f.Store.Sync(ctx, c) })
 	return err
@@ -98,6 +107,10 @@ func (s *faultySession) Claim(ctx context.Context, r jobrt.ClaimRequest) ([]jobr
 
 func (s *faultySession) Promote(ctx context.Context, n int) (jobrt.Promoted, error) {
 	return try(s.f, "promote", func() (jobrt.Promoted, error) { return s.Session.Promote(ctx, n) })
+}
+
+func (s *faultySession) Release(ctx context.Context, n int) (jobrt.Released, error) {
+	return try(s.f, "release", func() (jobrt.Released, error) { return s.Session.Release(ctx, n) })
 }
 
 func (s *faultySession) Rescue(ctx context.Context, n int) (jobrt.Rescued, error) {
