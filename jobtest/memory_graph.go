@@ -222,7 +222,7 @@ func (p *plan) join(r *row) error {
 		if e.job == nil && e.batch == nil {
 			return &jobrt.ParentError{ID: id, Err: jobrt.ErrNotFound}
 		}
-		if e.needsResult() && e.job.info.State == jobrt.StateSucceeded && e.job.info.Result == nil {
+		if e.needsResult() && e.job.info.State == jobrt.StateSucceeded && e.job.info.Result == nil && !e.job.info.KeepResult {
 			return &jobrt.ParentError{ID: id, Err: jobrt.ErrResultNotKept}
 		}
 		r.parents = append(r.parents, e)

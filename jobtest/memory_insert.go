@@ -234,7 +234,9 @@ func (p *plan) store() {
 		for _, e := range r.parents {
 			if e.job != nil {
 				e.job.children = append(e.job.children, r)
-				e.job.info.KeepResult = e.job.info.KeepResult || e.needsResult()
+				if e.needsResult() && e.job.info.State.Live() {
+					e.job.info.KeepResult = true
+				}
 			}
 		}
 	}

@@ -30,9 +30,10 @@ type Store interface {
 	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of
 	// the same call, in any order; the caller has made sure that they form no cycle. A cycle that arises all the same,
 	// because two jobs of the call share a unique key, fails it with ErrCycle. When all conditions hold already, the job
-	// is inserted as ready or scheduled; when one can no longer hold, the next Release ends it. A parent that is in no table, or whose result is needed and was not
-	// kept, fails the call with a [ParentError]. A parent of the same call that met a job with its unique key stands for
-	// that job. Whoever ends the parent at the same moment, the child is released exactly once, or waits.
+	// is inserted as ready or scheduled; when one can no longer hold, the next Release ends it. A parent that is in no
+	// table, or that has succeeded without KeepResult though the child takes its result, fails the call with a
+	// [ParentError]; a live one keeps its result from then on. A parent of the same call that met a job with its unique
+	// key stands for that job. Whoever ends the parent at the same moment, the child is released exactly once, or waits.
 	//
 	// A job with a Batch counts as its member from then on. A batch that is complete or cancelled takes no more: a
 	// [BatchClosedError]. One that is unknown fails the call with ErrNotFound.

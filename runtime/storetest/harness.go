@@ -60,6 +60,7 @@ func Run(t *testing.T, h Harness) {
 		{"Tx", txCases},
 		{"Inspect", inspectCases},
 		{"Upkeep", upkeepCases},
+		{"Graph", graphCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
