@@ -9,6 +9,7 @@
 package gen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,9 @@ type Options struct {
 	Patterns []string
 	// DryRun compares instead of writing: see Result.Changes.
 	DryRun bool
+	// AcceptBreaking writes also when jobs that are stored already would
+	// break: see Result.Findings.
+	AcceptBreaking bool
 }
 
 // Result is what a run found and did.
@@ -48,11 +52,15 @@ type Result struct {
 	Jobs        []Job             // by name; what could be read, also when there are diagnostics
 	Files       map[string][]byte // by slash-separated path relative to OutDir; nil when there are diagnostics
 	OutDir      string            // absolute
+	Queues      []Queue           // by name; declared ones and those that jobs are in
+	Findings    []Finding         // changes since jobs.lock that matter to stored jobs; breaking ones first
 	Changes     []Change          // what was written, or with DryRun would have been, by path
 	Diagnostics []Diagnostic      // faults of the user's code, in order of position
 	Warnings    []Diagnostic      // what doesn't keep code from being generated
 	Ignored     []string          // test files with annotations, which do nothing there
 	Timings     []Timing          // in order
+
+	service string
 }
 
 // Timing is how long one phase took.
@@ -90,14 +98,22 @@ func Generate(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return res, err
 	}
-	if len(module.Jobs) == 0 && len(out.files) == 0 {
+	beside, err := openBeside(res)
+	if err != nil || len(res.Diagnostics) > 0 {
+		return res, err
+	}
+	if len(module.Jobs) == 0 && len(out.files) == 0 && beside.lock == nil {
 		return res, nil // a module that doesn't use jobgen
 	}
 	if res.Files, err = templates.Render(module, out.files); err != nil {
 		return res, fmt.Errorf("render: %w", err)
 	}
+	beside.addTo(res, module, out)
 	clock("render")
 
+	if IsBreaking(res.Findings) && !opts.DryRun && !opts.AcceptBreaking {
+		return res, nil
+	}
 	res.Changes = out.compare(res.Files)
 	if !opts.DryRun {
 		err = out.write(res.Files, res.Changes)
@@ -108,18 +124,11 @@ func Generate(ctx context.Context, opts Options) (*Result, error) {
 
 // read loads and checks the module, and fills in what Result says about it.
 func read(ctx context.Context, opts Options, res *Result) (*model.Module, error) {
-	dir := opts.Dir
-	if dir == "" {
-		dir = "."
-	}
-	root, modulePath, err := load.FindModule(dir)
+	dir, outDir, outPath, err := locate(opts)
 	if err != nil {
-		return nil, usage{err}
+		return nil, err
 	}
-	outPath := ""
-	if res.OutDir, outPath, err = output(dir, root, modulePath, opts.Out); err != nil {
-		return nil, usage{err}
-	}
+	res.OutDir = outDir
 	if opts.Service != "" && opts.Service != check.ServiceOf(opts.Service) {
 		return nil, usagef("service name %q: want letters, digits and . _ -", opts.Service)
 	}
@@ -137,9 +146,24 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 	if len(res.Diagnostics) == 0 { // what is missing may be what could not be read
 		res.Diagnostics, res.Warnings = check.Policy(module)
 	}
-	res.Jobs = inventory(module)
+	res.service = module.Service
+	res.Jobs, res.Queues = inventory(module)
 	res.Ignored = src.Tests
 	return module, nil
+}
+
+// locate returns the directory that everything is relative to, and that of
+// generated code with its import path.
+func locate(opts Options) (dir, outDir, outPath string, err error) {
+	dir = cmp.Or(opts.Dir, ".")
+	root, modulePath, err := load.FindModule(dir)
+	if err != nil {
+		return "", "", "", usage{err}
+	}
+	if outDir, outPath, err = output(dir, root, modulePath, opts.Out); err != nil {
+		return "", "", "", usage{err}
+	}
+	return dir, outDir, outPath, nil
 }
 
 // output returns the absolute directory and the import path of the client

@@ -1,7 +1,9 @@
 package gen
 
 import (
+	"cmp"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/jobgen/jobgen/gen/internal/diag"
@@ -21,26 +23,71 @@ func WriteJSON(w io.Writer, dir string, ds []Diagnostic) error { return diag.Wri
 
 // Job is one job as jobgen list shows it.
 type Job struct {
-	Name     string            `json:"name"`
-	Func     string            `json:"func"` // billing.Service.SendInvoice
-	Stub     string            `json:"stub"` // EnqueueSendInvoice
-	Package  string            `json:"package"`
-	File     string            `json:"file"` // absolute
-	Line     int               `json:"line"`
-	Args     string            `json:"args,omitempty"`
-	Result   string            `json:"result,omitempty"`
-	Queue    string            `json:"queue"`
-	Priority int               `json:"priority"`
-	Retry    int               `json:"retry"`
-	Settings map[string]string `json:"settings"` // as declared, defaults of package and module included
+	Name      string            `json:"name"`
+	Func      string            `json:"func"` // billing.Service.SendInvoice
+	Stub      string            `json:"stub"` // EnqueueSendInvoice
+	Package   string            `json:"package"`
+	File      string            `json:"file"` // absolute
+	Line      int               `json:"line"`
+	Args      string            `json:"args,omitempty"`
+	Result    string            `json:"result,omitempty"`
+	Queue     string            `json:"queue"`
+	Priority  int               `json:"priority"`
+	Retry     int               `json:"retry"`
+	Schedule  string            `json:"schedule,omitempty"` // cron= or every=
+	Zone      string            `json:"tz,omitempty"`       // of the schedule
+	Owner     string            `json:"owner,omitempty"`    // the job's, else its queue's
+	Risk      string            `json:"risk,omitempty"`     // the job's, else its queue's
+	Once      string            `json:"once,omitempty"`
+	Timeout   string            `json:"timeout,omitempty"`
+	After     []string          `json:"after,omitempty"`      // jobs whose outcome it takes, by type
+	Then      []string          `json:"then,omitempty"`       // jobs that follow its success, by annotation
+	OnFailure []string          `json:"on_failure,omitempty"` // likewise its last failure
+	Settings  map[string]string `json:"settings"`             // as declared, defaults of package and module included
 }
 
-func inventory(m *model.Module) []Job {
+// Queue is one queue: a declared one, or one that jobs are in.
+type Queue struct {
+	Name       string
+	Declared   bool
+	Workers    int // 0: not declared
+	Owner      string
+	OnCall     string
+	Escalation string
+	Runbook    string
+	SLO        string
+	Risk       string
+}
+
+// inventory lists the jobs and the queues of a module.
+func inventory(m *model.Module) ([]Job, []Queue) {
+	queues := map[string]Queue{}
+	for _, q := range m.Queues {
+		d := declared(q.Declared)
+		queues[q.Name] = Queue{
+			Name: q.Name, Declared: true, Workers: q.Workers, Owner: d["owner"], OnCall: d["oncall"],
+			Escalation: d["escalation"], Runbook: d["runbook"], SLO: d["slo"], Risk: d["risk"],
+		}
+	}
 	jobs := make([]Job, 0, len(m.Jobs))
 	for _, j := range m.Jobs {
+		queue, ok := queues[j.Settings.Queue]
+		if !ok {
+			queue.Name = j.Settings.Queue
+			queues[queue.Name] = queue
+		}
+		set := declared(j.Settings.Declared)
 		job := Job{
-			Name: j.Name, Func: j.GoName(), Stub: "Enqueue" + j.Stub, Package: j.Func.Path, File: j.Pos.File, Line: j.Pos.Line,
-			Queue: j.Settings.Queue, Priority: j.Settings.Priority, Retry: j.Settings.Retry, Settings: map[string]string{},
+			Name: j.Name, Func: j.GoName(), Stub: j.Enqueue(), Package: j.Func.Path, File: j.Pos.File, Line: j.Pos.Line,
+			Queue: queue.Name, Priority: j.Settings.Priority, Retry: j.Settings.Retry,
+			Schedule: set["cron"], Owner: cmp.Or(set["owner"], queue.Owner), Risk: cmp.Or(set["risk"], queue.Risk),
+			Once: set["once"], Timeout: set["timeout"], Settings: set,
+		}
+		if set["every"] != "" {
+			job.Schedule = "every " + set["every"]
+		}
+		if job.Schedule != "" {
+			job.Zone = cmp.Or(set["tz"], "UTC")
 		}
 		if j.Args != nil {
 			job.Args = j.Args.Go.String()
@@ -48,12 +95,29 @@ func inventory(m *model.Module) []Job {
 		if j.Result != nil {
 			job.Result = j.Result.Go.String()
 		}
-		for _, s := range j.Settings.Declared {
-			job.Settings[s.Key] = s.Value
+		for _, other := range m.Jobs {
+			if slices.ContainsFunc(j.Parents, func(p *model.Parent) bool { return p.Takes(other) }) {
+				job.After = append(job.After, other.Name)
+			}
+		}
+		for _, n := range j.Next {
+			if n.Failure {
+				job.OnFailure = append(job.OnFailure, n.Job.Name)
+			} else {
+				job.Then = append(job.Then, n.Job.Name)
+			}
 		}
 		jobs = append(jobs, job)
 	}
-	return jobs
+	return jobs, slices.SortedFunc(maps.Values(queues), func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func declared(settings []model.Setting) map[string]string {
+	set := map[string]string{}
+	for _, s := range settings {
+		set[s.Key] = s.Value
+	}
+	return set
 }
 
 // Explain describes a setting ("retry") or a diagnostic code ("JG003"). When

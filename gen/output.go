@@ -29,7 +29,7 @@ const (
 
 // Change is one generated file that differs from what is on the disk.
 type Change struct {
-	Path   string // slash-separated, relative to Result.OutDir
+	Path   string // slash-separated, relative to Result.OutDir; jobs.lock and JOBS.md lie in its parent
 	Action Action
 
 	old, new []byte

@@ -20,6 +20,7 @@ const (
 	exitCode  = 1 // faults in the user's code; diagnostics have been printed
 	exitUsage = 2 // wrong command line, or an environment that doesn't let jobgen work
 	exitStale = 3 // check: generated code is out of date
+	exitBreak = 4 // a change would break jobs that are stored already
 )
 
 // failure ends a command with an exit code. Its text may be empty when
@@ -73,7 +74,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    usageError,
 		CommandNotFound: func(*cli.Context, string) {},
-		Commands:        []*cli.Command{generateCommand(), initCommand(), checkCommand(), listCommand(), vetCommand(), explainCommand(), versionCommand(), helpCommand()},
+		Commands:        []*cli.Command{generateCommand(), initCommand(), checkCommand(), listCommand(), graphCommand(), breakingCommand(), lockCommand(), vetCommand(), explainCommand(), versionCommand(), helpCommand()},
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usageError

@@ -41,6 +41,12 @@ func checkCommand() *cli.Command {
 					fmt.Fprint(c.App.Writer, ch.Diff())
 				}
 			}
+			if gen.IsBreaking(res.Findings) {
+				if err := gen.WriteFindings(c.App.ErrWriter, dir(), res.Findings); err != nil {
+					return err
+				}
+				return failure{exitStale, "generated code is stale, and stored jobs would break: generate will refuse"}
+			}
 			return failure{exitStale, "generated code is stale; run go generate"}
 		},
 	}

@@ -17,6 +17,7 @@ func generateCommand() *cli.Command {
 		Usage:     "write the client, codecs and registry of annotated functions (the default command)",
 		ArgsUsage: "[packages]",
 		Flags: commonFlags(
+			&cli.BoolFlag{Name: "accept-breaking", Usage: "write also when jobs that are stored already would break"},
 			&cli.BoolFlag{Name: "v", Usage: "print the files written and the time each phase took"},
 			&cli.BoolFlag{Name: "json", Usage: "print diagnostics as JSON, one a line, to standard output"},
 		),
@@ -25,14 +26,25 @@ func generateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			opts.AcceptBreaking = c.Bool("accept-breaking")
 			res, err := gen.Generate(c.Context, opts)
 			if err != nil {
 				return err
 			}
-			if c.Bool("v") {
+			refused := gen.IsBreaking(res.Findings) && !opts.AcceptBreaking
+			if c.Bool("v") && !refused {
 				report(c, res)
 			}
-			return diagnose(c, res)
+			if err := diagnose(c, res); err != nil {
+				return err
+			}
+			if refused {
+				if err := writeFindings(c, res.Findings); err != nil {
+					return err
+				}
+				return failure{exitBreak, "stored jobs would break, so nothing was written; -accept-breaking writes all the same, for jobs that no database holds"}
+			}
+			return nil
 		},
 	}
 }
@@ -42,6 +54,9 @@ func report(c *cli.Context, res *gen.Result) {
 	w := c.App.ErrWriter
 	for _, name := range res.Ignored {
 		fmt.Fprintf(w, "%s: annotations in test files do nothing [JG015]\n", relative(name))
+	}
+	for _, f := range res.Findings {
+		fmt.Fprintf(w, "%s: %s [%s]\n", f.Verdict, f.Message, f.Rule)
 	}
 	for _, ch := range res.Changes {
 		fmt.Fprintf(w, "%s %s\n", ch.Action, relative(filepath.Join(res.OutDir, filepath.FromSlash(ch.Path))))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/urfave/cli/v2"
 
@@ -29,7 +30,7 @@ func initCommand() *cli.Command {
 				return err
 			}
 			for _, ch := range res.Changes {
-				fmt.Fprintln(c.App.Writer, "generated", "gen/"+ch.Path)
+				fmt.Fprintln(c.App.Writer, "generated", path.Join("gen", ch.Path))
 			}
 			if err := diagnose(c, res); err != nil {
 				return err

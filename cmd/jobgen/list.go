@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -16,11 +17,17 @@ func listCommand() *cli.Command {
 		Name:      "list",
 		Usage:     "list the module's jobs",
 		ArgsUsage: "[packages]",
-		Flags:     commonFlags(&cli.BoolFlag{Name: "json", Usage: "print a JSON array"}),
+		Flags: commonFlags(
+			&cli.BoolFlag{Name: "json", Usage: "print a JSON array"},
+			&cli.BoolFlag{Name: "markdown", Usage: "print what generate writes to JOBS.md"},
+		),
 		Action: func(c *cli.Context) error {
 			opts, err := options(c)
 			if err != nil {
 				return err
+			}
+			if c.Bool("json") && c.Bool("markdown") {
+				return usagef("-json and -markdown exclude each other")
 			}
 			res, err := gen.List(c.Context, opts)
 			if err != nil {
@@ -32,19 +39,70 @@ func listCommand() *cli.Command {
 			for i := range res.Jobs {
 				res.Jobs[i].File = relative(res.Jobs[i].File)
 			}
-			if c.Bool("json") {
+			switch {
+			case c.Bool("markdown"):
+				_, err = c.App.Writer.Write(res.Markdown())
+				return err
+			case c.Bool("json"):
 				enc := json.NewEncoder(c.App.Writer)
 				enc.SetEscapeHTML(false)
 				enc.SetIndent("", "\t")
 				return enc.Encode(res.Jobs)
 			}
-			w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "JOB\tQUEUE\tRETRY\tSCHEDULE\tOWNER\tWHERE")
-			for _, j := range res.Jobs {
-				schedule := cmp.Or(j.Settings["cron"], j.Settings["every"], "-")
-				fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s:%d\n", j.Name, j.Queue, j.Retry, schedule, cmp.Or(j.Settings["owner"], "-"), j.File, j.Line)
-			}
-			return w.Flush()
+			return table(c, res.Jobs)
 		},
 	}
 }
+
+// table prints the jobs in columns. What few jobs have shows only when one has
+// it.
+func table(c *cli.Context, jobs []gen.Job) error {
+	columns := []struct {
+		head   string
+		always bool
+		cell   func(j gen.Job) string
+	}{
+		{"JOB", true, func(j gen.Job) string { return j.Name }},
+		{"QUEUE", true, func(j gen.Job) string { return j.Queue }},
+		{"RETRY", true, func(j gen.Job) string { return fmt.Sprint(j.Retry) }},
+		{"TIMEOUT", false, func(j gen.Job) string { return j.Timeout }},
+		{"SCHEDULE", true, func(j gen.Job) string { return j.Schedule }},
+		{"OWNER", true, func(j gen.Job) string { return j.Owner }},
+		{"RISK", false, func(j gen.Job) string { return j.Risk }},
+		{"ONCE", false, func(j gen.Job) string { return j.Once }},
+		{"AFTER", false, func(j gen.Job) string { return join(j.After) }},
+		{"THEN", false, func(j gen.Job) string { return join(j.Then) }},
+		{"ON FAILURE", false, func(j gen.Job) string { return join(j.OnFailure) }},
+		{"WHERE", true, func(j gen.Job) string { return fmt.Sprintf("%s:%d", j.File, j.Line) }},
+	}
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	for row := -1; row < len(jobs); row++ {
+		line := ""
+		for _, col := range columns {
+			if !col.always && !anyJob(jobs, col.cell) {
+				continue
+			}
+			text := col.head
+			if row >= 0 {
+				text = cmp.Or(col.cell(jobs[row]), "-")
+			}
+			if line != "" {
+				line += "\t"
+			}
+			line += text
+		}
+		fmt.Fprintln(w, line)
+	}
+	return w.Flush()
+}
+
+func anyJob(jobs []gen.Job, cell func(gen.Job) string) bool {
+	for _, j := range jobs {
+		if cell(j) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func join(names []string) string { return strings.Join(names, ",") }

@@ -52,15 +52,15 @@ func flatten(lines []string, path string, t *model.Type, null string) []string {
 			lines = append(lines, at+" struct"+null)
 		}
 		for _, f := range t.Fields {
-			lines = flatten(lines, path+"."+quoteName(f.JSON), f.Type, "")
+			lines = flatten(lines, path+"."+Quote(f.JSON), f.Type, "")
 		}
 		return lines
 	}
 	return append(lines, at+" "+t.Kind.String()+null)
 }
 
-// quoteName keeps names that contain the signs of a path apart from paths.
-func quoteName(name string) string {
+// Quote returns a JSON name as it stands in paths: it keeps names that contain the signs of a path apart from paths.
+func Quote(name string) string {
 	if strings.ContainsAny(name, ".[]{} ?\"") {
 		return fmt.Sprintf("%q", name)
 	}
