@@ -220,4 +220,6 @@ func (e *erasedJob) read(row *JobInfo, parents []ParentOutcome) (err error) {
 }
 
 // known reports whether a parent has a result by now, that its child takes.
-func known(p ParentOutcome) bool { return p.State == StateSucceeded && p.On != IfFailed && p.Kind != "" }
+func known(p ParentOutcome) bool {
+	return p.State == StateSucceeded && p.On != IfFailed && p.Kind != ""
+}
