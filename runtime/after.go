@@ -101,6 +101,11 @@ func (e *enqueue) link(c *Client, s *scope) error {
 	}
 	parents := make([]Parent, len(e.parents))
 	for i, p := range e.parents {
+		if p.slot == SlotArgs {
+			if other, twice := argsParent(parents[:i]); twice {
+				return fmt.Errorf("parent %s: the result of %s is the job's argument already", p.ID(), other.ID)
+			}
+		}
 		if err := p.usable(c, s); err != nil {
 			return &ParentError{ID: p.ID(), Err: err}
 		}

@@ -80,6 +80,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		calls.undo()
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
+	keepResults(jobs)
 	handles := make([]Handle[R], len(args))
 	if s != nil {
 		entries, err := s.graph.add(jobs, len(args), calls)
@@ -119,7 +120,7 @@ func (e *enqueue) begin(ctx context.Context, c *Client, s *scope, opts []Enqueue
 		return err
 	}
 	switch {
-	case s != nil && (e.tx != nil || txHolderOf(ctx) != s.graph.held):
+	case s != nil && (e.tx != nil || !sameTx(txHolderOf(ctx), s.graph.held)):
 		return errOtherTx
 	case s == nil && e.tx == nil:
 		e.tx = TxFrom(ctx)

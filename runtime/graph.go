@@ -66,7 +66,7 @@ func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatc
 	if !sameStore(outer.graph.client, c) {
 		return nil, fmt.Errorf("its client is not on the store of the graph around it: %w", ErrOtherStore)
 	}
-	if txHolderOf(ctx) != outer.graph.held {
+	if !sameTx(txHolderOf(ctx), outer.graph.held) {
 		return nil, errOtherTx
 	}
 	s := &scope{graph: outer.graph, batch: outer.batch}
@@ -141,6 +141,9 @@ func (s *scope) clientFor(ctx context.Context, use *Client) (*Client, error) {
 	}
 	return c, nil
 }
+
+// sameTx reports whether two contexts have one transaction, or none.
+func sameTx(a, b *txHolder) bool { return a == b || a != nil && b != nil && same(a.tx, b.tx) }
 
 // sameStore reports whether two clients are on one store.
 func sameStore(a, b *Client) bool { return a == b || same(a.store, b.store) }
