@@ -61,6 +61,7 @@ func Run(t *testing.T, h Harness) {
 		{"Inspect", inspectCases},
 		{"Upkeep", upkeepCases},
 		{"Graph", graphCases},
+		{"Release", releaseCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
