@@ -234,7 +234,7 @@ func (p *plan) store() {
 		for _, e := range r.parents {
 			if e.job != nil {
 				e.job.children = append(e.job.children, r)
-				if e.needsResult() && e.job.info.State.Live() {
+				if e.needsResult() && e.job.kept() {
 					e.job.info.KeepResult = true
 				}
 			}

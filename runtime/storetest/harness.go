@@ -62,6 +62,8 @@ func Run(t *testing.T, h Harness) {
 		{"Upkeep", upkeepCases},
 		{"Graph", graphCases},
 		{"Release", releaseCases},
+		{"Inputs", inputCases},
+		{"Refuse", refuseCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
