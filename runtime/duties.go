@@ -24,6 +24,9 @@ const (
 	dutyBatch = 1000
 	// maintainEvery is how often the store's upkeep is done, by one process.
 	maintainEvery = 10 * time.Minute
+	// reviveEvery is how often each process looks for jobs that another build could not read: an old process, the last
+	// of a rolling deploy, parks jobs of a new version after the last new process has started.
+	reviveEvery = 5 * time.Minute
 )
 
 func newDuties(p *Pool) *duties {
@@ -65,6 +68,7 @@ func (d *duties) untilPromote() time.Duration {
 func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
 	var rescue, release, maintain time.Time // zero: at once
+	revive := time.Now().Add(reviveEvery)   // the pool has just done it
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
@@ -75,6 +79,10 @@ func (d *duties) run(ctx context.Context) {
 		if !now.Before(release) {
 			release = now.Add(releaseEvery)
 			err = errors.Join(err, d.release(ctx))
+		}
+		if !now.Before(revive) {
+			revive = now.Add(reviveEvery)
+			err = errors.Join(err, d.pool.health.call(ctx, d.pool.revive))
 		}
 		if err == nil && !now.Before(maintain) {
 			maintain = now.Add(maintainEvery)

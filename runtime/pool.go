@@ -264,22 +264,12 @@ func (p *Pool) start(ctx context.Context) error {
 	for _, g := range p.groups {
 		info.Queues = append(info.Queues, g.order.queues()...)
 	}
-	schemas := make(map[string]string, len(p.catalog.Kinds))
-	for _, k := range p.catalog.Kinds {
-		schemas[k.Kind] = k.ArgsSchema
-	}
 	var worker ID
 	var sent time.Time
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return p.store.Sync(ctx, p.catalog) },
 		func(ctx context.Context) (err error) { p.session, err = p.store.Open(ctx, info); return err },
-		func(ctx context.Context) error {
-			n, err := p.session.Revive(ctx, schemas)
-			if n > 0 {
-				p.log.Info("jobs whose arguments did not decode are tried again with this build", "jobs", n)
-			}
-			return err
-		},
+		p.revive,
 		func(ctx context.Context) (err error) { // last, because the lease runs from here
 			sent = time.Now()
 			worker, err = p.session.Register(ctx, ID{})
@@ -301,6 +291,20 @@ func (p *Pool) start(ctx context.Context) error {
 	p.releaser = newReleaser(p)
 	p.duties = newDuties(p)
 	return nil
+}
+
+// revive makes jobs ready that another build could not read.
+func (p *Pool) revive(ctx context.Context) error {
+	schemas := make(map[string]string, len(p.catalog.Kinds))
+	for _, k := range p.catalog.Kinds {
+		schemas[k.Kind] = k.ArgsSchema
+	}
+	n, err := p.session.Revive(ctx, schemas)
+	if n > 0 {
+		p.log.Info("jobs whose arguments did not decode are tried again with this build", "jobs", n)
+		p.wake("")
+	}
+	return err
 }
 
 // drain waits for the handlers, then cancels them. It returns how many are stuck.
