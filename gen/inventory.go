@@ -8,6 +8,7 @@ import (
 
 	"github.com/jobgen/jobgen/gen/internal/diag"
 	"github.com/jobgen/jobgen/gen/internal/directive"
+	"github.com/jobgen/jobgen/gen/internal/graph"
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
@@ -84,7 +85,7 @@ func inventory(m *model.Module) ([]Job, []Queue) {
 			Once: set["once"], Timeout: set["timeout"], Settings: set,
 		}
 		if set["every"] != "" {
-			job.Schedule = "every " + set["every"]
+			job.Schedule = "every " + graph.Every(set["every"])
 		}
 		if job.Schedule != "" {
 			job.Zone = cmp.Or(set["tz"], "UTC")

@@ -109,6 +109,9 @@ func (g *Graph) edges(jobs []*model.Job) {
 		}
 	}
 	for p, l := range labels {
+		if slices.Contains(l, "then") { // what always follows, not just can
+			l = []string{"then"}
+		}
 		g.Edges = append(g.Edges, Edge{From: p.from, To: p.to, Label: strings.Join(l, ", "), Failure: p.failure})
 	}
 	slices.SortFunc(g.Edges, func(a, b Edge) int {
@@ -141,9 +144,20 @@ func schedule(j *model.Job) string {
 	case get("cron") != "":
 		return get("cron")
 	case get("every") != "":
-		return "every " + get("every")
+		return "every " + Every(get("every"))
 	}
 	return ""
+}
+
+// Every shortens a duration as package time prints it: 15m0s is 15m.
+func Every(duration string) string {
+	if s, ok := strings.CutSuffix(duration, "m0s"); ok {
+		duration = s + "m"
+	}
+	if s, ok := strings.CutSuffix(duration, "h0m"); ok {
+		duration = s + "h"
+	}
+	return duration
 }
 
 func aboutQueue(q *model.Queue) string {

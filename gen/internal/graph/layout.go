@@ -22,6 +22,7 @@ type box struct {
 	lane, column int
 	order        float64
 	x, y, w, h   float64
+	right        float64 // end of its column: edges stay level up to there, so that they pass no node
 	prev, next   []*box
 }
 
@@ -244,7 +245,7 @@ func (l *layout) place() {
 		for c, cell := range ln.cells {
 			top := y + laneHead + (tallest-stack(cell))/2
 			for _, b := range cell {
-				b.x, b.y = left[c], top
+				b.x, b.y, b.right = left[c], top, left[c]+widths[c]
 				if b.node == nil {
 					b.w = widths[c]
 				}
