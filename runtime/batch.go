@@ -40,6 +40,16 @@ func (c *Client) Batch(ctx context.Context, name string, fn func(ctx context.Con
 	return BatchHandle{handle{id: b.ID, client: c, entry: &collected{graph: g, index: -1}}}, err
 }
 
+// RunBatch is [Client.Batch] of the client that an enqueue in ctx would use. Generated code calls it; use is its
+// package's default client. Without any client the error is ErrNoClient.
+func RunBatch(ctx context.Context, use *Client, name string, fn func(ctx context.Context) error) (BatchHandle, error) {
+	c, err := scopeOf(ctx).nextClient(ctx, use)
+	if err != nil {
+		return BatchHandle{}, fmt.Errorf("batch %q: %w", clip(name), err)
+	}
+	return c.Batch(ctx, name, fn)
+}
+
 // maxBatchName is the longest name of a batch, in bytes.
 const maxBatchName = 200
 

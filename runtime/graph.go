@@ -21,6 +21,16 @@ func (c *Client) Graph(ctx context.Context, fn func(ctx context.Context) error) 
 	return err
 }
 
+// Graph is [Client.Graph] of the client that an enqueue in ctx would use. Generated code calls it; use is its package's
+// default client. Without any client the error is ErrNoClient.
+func Graph(ctx context.Context, use *Client, fn func(ctx context.Context) error) error {
+	c, err := scopeOf(ctx).nextClient(ctx, use)
+	if err != nil {
+		return fmt.Errorf("graph: %w", err)
+	}
+	return c.Graph(ctx, fn)
+}
+
 // collect runs fn and stores what it enqueues, or leaves that to the graph around it. batch, when not nil, is what the
 // jobs become members of; it has no id yet. It returns the graph once fn has succeeded.
 func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx context.Context) error) (*graph, error) {
@@ -128,18 +138,22 @@ func (s *scope) batchID() ID {
 	return s.batch
 }
 
-// clientFor finds the client of an enqueue: the context's, then the generated package's, then the graph's.
+// clientFor finds the client of an enqueue, which must be on the graph's store.
 func (s *scope) clientFor(ctx context.Context, use *Client) (*Client, error) {
-	c, err := clientFor(ctx, use)
-	switch {
-	case s == nil:
-		return c, err
-	case err != nil:
-		return s.graph.client, nil
-	case !sameStore(c, s.graph.client):
+	c, err := s.nextClient(ctx, use)
+	if s != nil && err == nil && !sameStore(c, s.graph.client) {
 		return nil, fmt.Errorf("its client is not on the store of the graph: %w", ErrOtherStore)
 	}
-	return c, nil
+	return c, err
+}
+
+// nextClient finds the client of a call: the context's, then the generated package's, then the graph's.
+func (s *scope) nextClient(ctx context.Context, use *Client) (*Client, error) {
+	c, err := clientFor(ctx, use)
+	if err != nil && s != nil {
+		return s.graph.client, nil
+	}
+	return c, err
 }
 
 // sameTx reports whether two contexts have one transaction, or none.

@@ -82,6 +82,37 @@ func TestAnEmptyGraphAsksNobody(t *testing.T) {
 	}
 }
 
+func TestGraphAndRunBatchFindTheirClientAsAnEnqueueDoes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, used := new(fakeStore), new(fakeStore)
+		c, use := newTestClient(t, s), newTestClient(t, used)
+		enqueue := func(ctx context.Context) error { _, err := Enqueue(ctx, use, sendJob(), order{}); return err }
+		for name, run := range map[string]func(ctx context.Context, use *Client) error{
+			"Graph":    func(ctx context.Context, use *Client) error { return Graph(ctx, use, enqueue) },
+			"RunBatch": func(ctx context.Context, use *Client) error { _, err := RunBatch(ctx, use, "b", enqueue); return err },
+		} {
+			before := len(s.sentGraphs())
+			if err := run(WithClient(t.Context(), c), use); err != nil || len(s.sentGraphs()) != before+1 {
+				t.Errorf("%s by context: %v, %d calls", name, err, len(s.sentGraphs())-before)
+			}
+			before = len(used.sentGraphs())
+			if err := run(t.Context(), use); err != nil || len(used.sentGraphs()) != before+1 {
+				t.Errorf("%s by use: %v, %d calls", name, err, len(used.sentGraphs())-before)
+			}
+			if err := run(t.Context(), nil); !errors.Is(err, ErrNoClient) {
+				t.Errorf("%s without a client: %v", name, err)
+			}
+			within := use.Graph(t.Context(), func(ctx context.Context) error { return run(ctx, nil) })
+			if within != nil || len(used.sentGraphs()) != before+2 {
+				t.Errorf("%s within a graph: %v", name, within)
+			}
+			if err := use.Graph(t.Context(), func(ctx context.Context) error { return run(ctx, c) }); !errors.Is(err, ErrOtherStore) {
+				t.Errorf("%s of another store within a graph: %v", name, err)
+			}
+		}
+	})
+}
+
 // A handle is kept and copied while its job's final id is unknown.
 func TestHandlesOfAGraphNameTheHoldersInTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {

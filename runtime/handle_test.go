@@ -122,7 +122,7 @@ func fails(err error) func() (JobInfo, error) {
 
 func TestAwaitReturnsTheResult(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h, looks := awaitable(t, is(StateScheduled), is(StateReady), fails(ErrUnavailable), is(StateRunning), func() (JobInfo, error) {
+		h, looks := awaitable(t, is(StateWaiting), is(StateReady), fails(ErrUnavailable), is(StateRunning), func() (JobInfo, error) {
 			return JobInfo{State: StateSucceeded, Result: []byte(`{"message_id":"m1"}`)}, nil
 		})
 		start := time.Now()
@@ -179,6 +179,7 @@ func TestAwaitsErrorsAreTyped(t *testing.T) {
 			{Kind: "k", State: StateDead, Reason: DeadExhausted, Error: "550 no such user"},
 			{Kind: "k", State: StateCancelled, Error: "customer left"},
 			{Kind: "k", State: StateDead, Reason: DeadQuarantined},
+			{Kind: "k", State: StateSkipped, Error: "not needed: parent succeeded"},
 		} {
 			h, _ := awaitable(t, func() (JobInfo, error) { return info, nil })
 			_, err := h.Await(t.Context())
