@@ -18,7 +18,7 @@ const maxName = 500
 // insertPlan is a batch in which repetitions are resolved: a dialect gets jobs whose ids and unique keys are distinct.
 type insertPlan struct {
 	jobs []jobrt.NewJob
-	// of says, for each job of the batch, which of jobs it is or repeats.
+	// of says, for each job of the batch, which of jobs it is or repeats; -1 for one that is left out with another.
 	of []int
 	// keyed is set for a job that repeats another one's unique key.
 	keyed []bool
@@ -28,8 +28,26 @@ func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
 	p := &insertPlan{of: make([]int, len(batch)), keyed: make([]bool, len(batch)), jobs: make([]jobrt.NewJob, 0, len(batch))}
 	ids := make(map[jobrt.ID]int, len(batch))
 	var keys map[string]int
+	var gone map[jobrt.ID]jobrt.ID // who stands for a job that is not stored; the zero id for one that is left out
+	linked := false
+	leave := func(id, other jobrt.ID) {
+		if gone == nil {
+			gone = make(map[jobrt.ID]jobrt.ID)
+		}
+		gone[id] = other
+	}
 	for i := range batch {
 		n := &batch[i]
+		if !n.With.IsZero() {
+			if _, left := gone[n.With]; left {
+				p.of[i] = -1
+				leave(n.ID, jobrt.ID{})
+				continue
+			}
+			if _, earlier := ids[n.With]; !earlier {
+				return nil, fmt.Errorf("job %d of the batch, %s: With names %s, which is no earlier job of it", i, n.ID, n.With)
+			}
+		}
 		if err := checkNew(n); err != nil {
 			return nil, fmt.Errorf("job %d of the batch, %s: %w", i, n.ID, err)
 		}
@@ -44,6 +62,7 @@ func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
 		if n.UniqueKey != nil {
 			if at, taken := keys[string(n.UniqueKey)]; taken {
 				p.of[i], p.keyed[i] = at, true
+				leave(n.ID, p.jobs[at].ID)
 				continue
 			}
 			if keys == nil {
@@ -54,14 +73,70 @@ func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
 		ids[n.ID] = len(p.jobs)
 		p.of[i] = len(p.jobs)
 		p.jobs = append(p.jobs, *n)
+		linked = linked || len(n.Parents) > 0
+	}
+	if !linked || len(gone) == 0 {
+		return p, nil
+	}
+	for i := range p.jobs {
+		p.jobs[i].Parents = standIns(p.jobs[i].Parents, gone)
+	}
+	if cyclic(p.jobs, ids) {
+		return nil, jobrt.ErrCycle
 	}
 	return p, nil
+}
+
+// standIns returns parents in which each job that is not stored is replaced by the one that stands for it.
+func standIns(parents []jobrt.Parent, gone map[jobrt.ID]jobrt.ID) []jobrt.Parent {
+	changed := false
+	for i := range parents {
+		if other, left := gone[parents[i].ID]; left && !other.IsZero() {
+			if !changed {
+				parents, changed = slices.Clone(parents), true
+			}
+			parents[i].ID = other
+		}
+	}
+	return parents
+}
+
+// cyclic reports whether jobs wait for each other. The caller has made sure that they don't, but could not know which of
+// them have one unique key.
+func cyclic(jobs []jobrt.NewJob, at map[jobrt.ID]int) bool {
+	waits := make([]int, len(jobs)) // for how many of the call
+	children := make([][]int, len(jobs))
+	for i := range jobs {
+		for _, parent := range jobs[i].Parents {
+			if j, inside := at[parent.ID]; inside {
+				waits[i]++
+				children[j] = append(children[j], i)
+			}
+		}
+	}
+	var free []int
+	for i := range waits {
+		if waits[i] == 0 {
+			free = append(free, i)
+		}
+	}
+	for n := 0; n < len(free); n++ {
+		for _, child := range children[free[n]] {
+			if waits[child]--; waits[child] == 0 {
+				free = append(free, child)
+			}
+		}
+	}
+	return len(free) < len(jobs)
 }
 
 // results spreads what became of the distinct jobs over the batch.
 func (p *insertPlan) results(stored []jobrt.Inserted) []jobrt.Inserted {
 	all := make([]jobrt.Inserted, len(p.of))
 	for i, at := range p.of {
+		if at < 0 {
+			continue
+		}
 		all[i] = stored[at]
 		all[i].Existed = all[i].Existed || p.keyed[i]
 	}
@@ -83,6 +158,19 @@ func checkNew(n *jobrt.NewJob) error {
 		return fmt.Errorf("run at %v: year is not within 1 and 9999", n.RunAt)
 	case !utf8.Valid(n.Args) || bytes.IndexByte(n.Args, 0) >= 0 || !json.Valid(n.Args):
 		return fmt.Errorf("args are not JSON text: %w", jobrt.ErrArgs)
+	}
+	for _, p := range n.Parents {
+		switch p.On {
+		case jobrt.IfSucceeded, jobrt.IfSucceededOrCancel, jobrt.IfEnded, jobrt.IfFailed:
+		default:
+			return fmt.Errorf("parent %s: unknown condition %q", p.ID, p.On)
+		}
+		if p.ID == n.ID {
+			return jobrt.ErrCycle
+		}
+		if p.Slot < jobrt.SlotArgs {
+			return fmt.Errorf("parent %s: unknown slot %d", p.ID, p.Slot)
+		}
 	}
 	if n.Kind == "" || n.Queue == "" {
 		return fmt.Errorf("kind %q and queue %q must not be empty", n.Kind, n.Queue)
@@ -159,7 +247,7 @@ func checkFinish(f *jobrt.Finish) error {
 		return nil
 	case jobrt.VerdictDead:
 		switch f.Reason {
-		case jobrt.DeadExhausted, jobrt.DeadPermanent, jobrt.DeadQuarantined, jobrt.DeadUndecodable:
+		case jobrt.DeadExhausted, jobrt.DeadPermanent, jobrt.DeadQuarantined, jobrt.DeadUndecodable, jobrt.DeadInDoubt:
 			return nil
 		}
 		return fmt.Errorf("unknown reason %q", f.Reason)

@@ -3,6 +3,7 @@ package bunstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -158,14 +159,22 @@ func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.Claim
 		ids.id(end.id)
 	}
 	jobs := make([]jobrt.ClaimedJob, 0, r.Limit)
+	var takers []jobrt.ID
 	err := collect(ctx, s.work, func(row rows) error {
-		job, err := scanClaimed(row)
+		job, inputs, err := scanClaimed(row)
 		jobs = append(jobs, job)
+		if inputs {
+			takers = append(takers, job.ID)
+		}
 		return err
 	}, s.p.n.sql(claimSQL), r.Worker.String(), r.Queue, kinds.value(), priorities.value(), runAts.value(), ids.value(),
 		look, r.Limit, r.Start)
 	if err != nil {
 		return nil, s.p.alone(err)
+	}
+	if err := s.inputs(ctx, jobs, takers); err != nil {
+		// The jobs are claimed. Without its inputs none may run, so the caller has to ask what it holds.
+		return nil, fmt.Errorf("inputs of claimed jobs: %w: %w", jobrt.ErrUncertain, err)
 	}
 	slices.SortFunc(jobs, func(a, b jobrt.ClaimedJob) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.RunAt.Compare(b.RunAt), compareIDs(a.ID, b.ID))
@@ -174,6 +183,37 @@ func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.Claim
 		q.ends[jobs[i].Kind] = cursorEnd{jobs[i].Priority, jobs[i].RunAt, jobs[i].ID}
 	}
 	return jobs, nil
+}
+
+// inputsSQL reads the outcomes that handlers take.
+//
+// In: ids of claimed jobs. Out: the job, then as scanParent wants it, in the order of the job's parents.
+const inputsSQL = `
+SELECT e.child, e.parent, o.kind, e.condition, e.slot, o.state, o.reason, o.error, coalesce(o.attempt, 0), e.held, o.result
+FROM unnest($1::text::uuid[]) x(id)
+CROSS JOIN LATERAL (SELECT * FROM {edges} WHERE child = x.id AND slot <> -1 OFFSET 0) e
+LEFT JOIN LATERAL (SELECT * FROM {outcomes} WHERE id = e.parent OFFSET 0) o ON true
+ORDER BY e.child, e.pos`
+
+// inputs gives claimed jobs the outcomes that their handlers take.
+func (s *pgSession) inputs(ctx context.Context, jobs []jobrt.ClaimedJob, takers []jobrt.ID) error {
+	if len(takers) == 0 {
+		return nil
+	}
+	at := make(map[jobrt.ID]int, len(jobs))
+	for i := range jobs {
+		at[jobs[i].ID] = i
+	}
+	return collect(ctx, s.work, func(r rows) error {
+		var child jobrt.ID
+		parent, err := scanParent(r, &child)
+		if err != nil {
+			return err
+		}
+		job := &jobs[at[child]]
+		job.Parents = append(job.Parents, parent)
+		return nil
+	}, s.p.n.sql(inputsSQL), idArray(takers))
 }
 
 // lookSQL tells why a claim found nothing.

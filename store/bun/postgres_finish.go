@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
@@ -62,6 +63,18 @@ func (s *settlement) set(ref jobrt.Ref, status jobrt.FinishStatus) {
 	s.results[s.at[ref]] = jobrt.FinishResult{Status: status}
 }
 
+// settled records a claim that was settled now.
+func (s *settlement) settled(c settledClaim) {
+	s.results[s.at[c.Ref]] = jobrt.FinishResult{Status: jobrt.Finished, Followed: c.followed}
+}
+
+// settledClaim is a claim that a statement has settled.
+type settledClaim struct {
+	jobrt.Ref
+	// followed is set when others or a batch wait for the end of the job.
+	followed bool
+}
+
 // open returns what of batch is unsettled.
 func (s *settlement) open(batch []jobrt.Finish) []jobrt.Finish {
 	var rest []jobrt.Finish
@@ -73,9 +86,10 @@ func (s *settlement) open(batch []jobrt.Finish) []jobrt.Finish {
 	return rest
 }
 
-// settleOwn settles a batch in transactions of the store's own. The usual batch, of one sort, is one statement.
+// settleOwn settles a batch in transactions of the store's own. The usual batch, of one sort and without effects, is one
+// statement.
 func (p *postgres) settleOwn(ctx context.Context, db *sql.DB, s *settlement, batch []jobrt.Finish) error {
-	if !oneSort(batch) {
+	if !oneSort(batch) || hasEffects(batch) {
 		return p.inTx(ctx, db, func(q querier) error {
 			s.reset()
 			return p.settle(ctx, q, s, batch)
@@ -100,6 +114,10 @@ func (p *postgres) settleOwn(ctx context.Context, db *sql.DB, s *settlement, bat
 		return p.alone(err)
 	}
 	return p.explain(ctx, q, s, s.open(rest))
+}
+
+func hasEffects(batch []jobrt.Finish) bool {
+	return slices.ContainsFunc(batch, func(f jobrt.Finish) bool { return f.Effect != nil })
 }
 
 // oneSort reports whether one statement does the whole batch.
@@ -175,18 +193,34 @@ func (p *postgres) settleOnce(ctx context.Context, q querier, s *settlement, bat
 		}
 		text, args := p.settleStatement(sort(to), part)
 		// A row changes from unsettled only once the statement has ended well: bisecting relies on it.
-		var done []jobrt.Ref
+		var done []settledClaim
 		err := collect(ctx, q, func(r rows) error {
-			var ref jobrt.Ref
-			err := r.Scan(&ref.ID, &ref.LeaseSeq)
-			done = append(done, ref)
+			var c settledClaim
+			err := r.Scan(&c.ID, &c.LeaseSeq, &c.followed)
+			done = append(done, c)
 			return err
 		}, p.n.sql(text), args...)
 		if err != nil {
 			return err
 		}
-		for _, ref := range done {
-			s.set(ref, jobrt.Finished)
+		for _, c := range done {
+			s.settled(c)
+		}
+		if hasEffects(part) {
+			if err := p.settleEffects(ctx, q, part, done); err != nil {
+				return err
+			}
+		}
+		if sort(to) == toJobs {
+			var back []jobrt.ID
+			for _, c := range done {
+				if c.followed {
+					back = append(back, c.ID)
+				}
+			}
+			if err := p.cancelPutBack(ctx, q, back); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -196,7 +230,11 @@ func (p *postgres) settleOnce(ctx context.Context, q querier, s *settlement, bat
 // skips what another transaction has locked. Rows are found through the primary key and then named by ctid: the plan
 // stays right however stale the statistics of a queue's table are.
 //
-// In: one array for each column of x, ids sorted. Out: id and lease_seq of each claim that it settled.
+// A job that others follow leaves its outcome for Release, and the member of a batch counts there, but for an undecodable
+// one, which has not ended.
+//
+// In: one array for each column of x, ids sorted. Out: id and lease_seq of each claim that it settled, and whether others
+// or a batch wait for that.
 
 // toHistorySQL ends jobs and gives up their unique keys, but for those whose window is open or that somebody locks.
 const toHistorySQL = `
@@ -213,11 +251,21 @@ WITH x AS MATERIALIZED (
 ), h AS (
 	INSERT INTO {history} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, worker,
 		max_retries, attempt, crashes, priority, keep_result, state, queue, kind, service, args_schema, error, args, result,
-		tags, origin)
+		tags, origin, batch_id)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), l.started_at, d.lease_seq + 1, d.lease_seq, l.ran_us,
 		coalesce(l.worker, d.lease_owner), d.max_retries, d.attempt, d.crashes, d.priority, d.keep_result, l.state, d.queue,
-		d.kind, d.service, d.args_schema, l.error, d.args, l.result, d.tags, d.origin
+		d.kind, d.service, d.args_schema, l.error, d.args, l.result, d.tags, d.origin, d.batch_id
 	FROM d JOIN l ON l.id = d.id
+), o AS (
+	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error, result)
+	SELECT d.id, statement_timestamp(), d.attempt, false, d.kind, l.state, NULL, l.error, l.result
+	FROM d JOIN l ON l.id = d.id WHERE d.followed
+	ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, attempt = excluded.attempt, released = false,
+		kind = excluded.kind, state = excluded.state, reason = NULL, error = excluded.error, result = excluded.result
+), b AS (
+	INSERT INTO {batch_deltas} (batch_id, succeeded, cancelled)
+	SELECT d.batch_id, count(*) FILTER (WHERE l.state = 'succeeded'), count(*) FILTER (WHERE l.state = 'cancelled')
+	FROM d JOIN l ON l.id = d.id WHERE d.batch_id IS NOT NULL GROUP BY d.batch_id
 ), u AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
 		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
@@ -226,7 +274,7 @@ WITH x AS MATERIALIZED (
 			FOR UPDATE SKIP LOCKED
 		) t))
 )
-SELECT id, lease_seq FROM d`
+SELECT id, lease_seq, followed OR batch_id IS NOT NULL FROM d`
 
 // toDeadSQL parks jobs, records their last attempt and gives up their unique keys as toHistorySQL does.
 const toDeadSQL = `
@@ -244,12 +292,22 @@ WITH x AS MATERIALIZED (
 ), g AS (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, timeout_us,
 		worker, max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
-		decode_schema, unique_key, error, fingerprint, args, tags, origin)
+		decode_schema, unique_key, error, fingerprint, args, tags, origin, batch_id, followed, inputs)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), l.started_at, d.lease_seq + 1, d.lease_seq, l.ran_us,
 		d.timeout_us, coalesce(l.worker, d.lease_owner), d.max_retries, d.attempt + l.failed::integer, d.crashes,
 		d.priority, d.suspect, d.keep_result, l.reason, d.queue, d.kind, d.service, d.args_schema, l.decode_schema,
-		d.unique_key, l.error, l.fingerprint, d.args, d.tags, d.origin
+		d.unique_key, l.error, l.fingerprint, d.args, d.tags, d.origin, d.batch_id, d.followed, d.inputs
 	FROM d JOIN l ON l.id = d.id
+), o AS (
+	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error, result)
+	SELECT d.id, statement_timestamp(), d.attempt + l.failed::integer, false, d.kind, 'dead', l.reason, l.error, NULL
+	FROM d JOIN l ON l.id = d.id WHERE d.followed AND l.reason <> 'undecodable'
+	ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, attempt = excluded.attempt, released = false,
+		kind = excluded.kind, state = excluded.state, reason = excluded.reason, error = excluded.error, result = NULL
+), b AS (
+	INSERT INTO {batch_deltas} (batch_id, dead)
+	SELECT d.batch_id, count(*) FROM d JOIN l ON l.id = d.id
+	WHERE d.batch_id IS NOT NULL AND l.reason <> 'undecodable' GROUP BY d.batch_id
 ), a AS (
 	INSERT INTO {attempts} (job_id, lease_seq, started_at, ended_at, ran_us, worker, attempt, outcome, fingerprint, error,
 		stack)
@@ -265,10 +323,12 @@ WITH x AS MATERIALIZED (
 			FOR UPDATE SKIP LOCKED
 		) t))
 )
-SELECT id, lease_seq FROM d`
+SELECT d.id, d.lease_seq, (d.followed OR d.batch_id IS NOT NULL) AND l.reason <> 'undecodable'
+FROM d JOIN l ON l.id = d.id`
 
 // toJobsSQL puts jobs back: due again after delay_us or, for those handed back, as they were due before. One that has
-// failed in order, without harm to its worker, is no suspect any more.
+// failed in order, without harm to its worker, is no suspect any more. The member of a batch that is being cancelled
+// waits, for nothing but its end: nobody can claim it.
 const toJobsSQL = `
 WITH x AS MATERIALIZED (
 	SELECT * FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::bigint[], $4::text::boolean[],
@@ -281,14 +341,16 @@ WITH x AS MATERIALIZED (
 	) t
 ), u AS (
 	UPDATE {jobs} j SET
-		state = CASE WHEN l.delay_us > 0 THEN 'scheduled' ELSE 'ready' END,
+		state = CASE
+			WHEN j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
+			WHEN l.delay_us > 0 THEN 'scheduled' ELSE 'ready' END,
 		run_at = CASE WHEN l.handed_back THEN j.run_at
 			ELSE statement_timestamp() + l.delay_us * interval '1 microsecond' END,
 		attempt = j.attempt + l.failed::integer, suspect = j.suspect AND NOT l.failed,
 		lease_seq = j.lease_seq + 1, settled_seq = j.lease_seq, lease_owner = NULL, started = false
 	FROM l
 	WHERE j.ctid = ANY (ARRAY(SELECT c FROM l)) AND j.id = l.id
-	RETURNING j.id, j.settled_seq, j.attempt
+	RETURNING j.id, j.settled_seq, j.attempt, j.state
 ), a AS (
 	INSERT INTO {attempts} (job_id, lease_seq, started_at, ended_at, ran_us, worker, attempt, outcome, fingerprint, error,
 		stack)
@@ -297,7 +359,7 @@ WITH x AS MATERIALIZED (
 	FROM u JOIN l ON l.id = u.id WHERE l.failed
 	ON CONFLICT (job_id, lease_seq) DO NOTHING
 )
-SELECT id, settled_seq FROM u`
+SELECT id, settled_seq, state = 'waiting' FROM u`
 
 // settleStatement returns the statement for claims of one sort, with its arguments.
 func (p *postgres) settleStatement(to sort, part []jobrt.Finish) (string, []any) {

@@ -11,21 +11,32 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// insert implements dialect. A batch in which no job has a unique key or may have been sent before is one statement.
+// insert implements dialect. A batch in which no job has a unique key, may have been sent before or has to do with others
+// is one statement.
 func (p *postgres) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
-	plain := true
+	plain := len(batches) == 0
 	for i := range batch {
-		plain = plain && !batch[i].Resend && batch[i].UniqueKey == nil
+		n := &batch[i]
+		plain = plain && !n.Resend && n.UniqueKey == nil && len(n.Parents) == 0 && n.Batch.IsZero() && n.With.IsZero()
 	}
-	var results []jobrt.Inserted
-	var err error
+	results, err := p.tryInsert(ctx, q, batches, batch, plain)
+	for try := 1; errors.Is(err, errOvertaken) && try < conflictTries; try++ {
+		results, err = p.tryInsert(ctx, q, batches, batch, plain)
+	}
+	if err != nil {
+		return nil, p.idTaken(ctx, q, err, batch)
+	}
+	return results, nil
+}
+
+func (p *postgres) tryInsert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob, plain bool) (results []jobrt.Inserted, err error) {
 	switch {
 	case plain && q == nil:
 		results, err = p.insertPlain(ctx, p.own(), batch)
 		err = p.alone(err)
 	case q == nil:
 		err = p.inTx(ctx, p.db, func(q querier) error {
-			results, err = p.insertGuarded(ctx, q, batch)
+			results, err = p.insertGuarded(ctx, q, batches, batch)
 			return err
 		})
 	default:
@@ -33,15 +44,12 @@ func (p *postgres) insert(ctx context.Context, q querier, batches []jobrt.NewBat
 			if plain {
 				results, err = p.insertPlain(ctx, q, batch)
 			} else {
-				results, err = p.insertGuarded(ctx, q, batch)
+				results, err = p.insertGuarded(ctx, q, batches, batch)
 			}
 			return err
 		})
 	}
-	if err != nil {
-		return nil, p.idTaken(ctx, q, err, batch)
-	}
-	return results, nil
+	return results, err
 }
 
 // insertSQL stores jobs: those whose time has come are ready, the others are scheduled.
@@ -65,6 +73,30 @@ CROSS JOIN LATERAL (
 // insertNewSQL is insertSQL that leaves out ids that are live already. Out: the ids that it stored, each with the
 // isolation of the transaction.
 const insertNewSQL = insertSQL + `
+ON CONFLICT (id) DO NOTHING
+RETURNING id, current_setting('transaction_isolation')`
+
+// insertLinkedSQL is insertNewSQL for jobs that wait for others, that others wait for or that are members of batches. A
+// job whose conditions hold is due its delay after now, and not before its run_at.
+const insertLinkedSQL = `
+INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
+	timeout_us, keep_result, unique_key, tags, origin, delay_us, batch_id, followed, inputs)
+SELECT x.id, x.service, x.kind, x.queue,
+	CASE WHEN x.waits THEN 'waiting' WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
+	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, CASE WHEN x.waits THEN x.delay_us ELSE 0 END, x.batch_id,
+	x.followed, x.inputs
+FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
+		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
+		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[],
+		$16::text::uuid[], $17::text::boolean[], $18::text::boolean[], $19::text::boolean[], $20::text::boolean[])
+	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
+		unique_key, tags, origin, batch_id, followed, inputs, child, waits)
+CROSS JOIN LATERAL (
+	SELECT CASE WHEN x.waits THEN coalesce(x.run_at, statement_timestamp())
+		WHEN x.child THEN greatest(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond')
+		ELSE coalesce(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond') END AS at
+) due
 ON CONFLICT (id) DO NOTHING
 RETURNING id, current_setting('transaction_isolation')`
 
@@ -115,7 +147,7 @@ func (p *postgres) insertPlain(ctx context.Context, q querier, batch []jobrt.New
 
 // insertGuarded stores jobs that may have been sent before or have unique keys. Each statement needs a snapshot of its
 // own: what it decides on may have been committed since the one before.
-func (p *postgres) insertGuarded(ctx context.Context, q querier, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+func (p *postgres) insertGuarded(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
 	results := make([]jobrt.Inserted, len(batch))
 	for i := range batch {
 		results[i].ID = batch[i].ID
@@ -124,52 +156,97 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batch []jobrt.N
 	if err != nil {
 		return nil, err
 	}
-	var keys []keyClaim
-	for i := range batch {
-		if n := &batch[i]; n.UniqueKey != nil && !known[n.ID] {
-			keys = append(keys, keyClaim{key: n.UniqueKey, id: n.ID, keep: n.UniqueFor})
-		}
-	}
-	holders, err := p.takeKeys(ctx, q, keys, respectWindow)
-	if err != nil {
-		return nil, err
-	}
+	// A key is asked for only once it is certain that its job is not left out with another.
 	var todo []jobrt.NewJob
-	for i := range batch {
-		n := &batch[i]
-		if known[n.ID] {
-			continue
+	gone := make(map[jobrt.ID]jobrt.ID) // who stands for a job that is not stored; itself, when it was stored before
+	for from := 0; from < len(batch); {
+		to, keys := p.keysUpToNextWith(batch, from, known, gone)
+		holders, err := p.takeKeys(ctx, q, keys, respectWindow)
+		if err != nil {
+			return nil, err
 		}
-		if holder, held := holders[string(n.UniqueKey)]; held && n.UniqueKey != nil {
-			results[i] = jobrt.Inserted{ID: holder, Existed: true}
-			continue
+		for i := from; i < to; i++ {
+			n := &batch[i]
+			_, left := gone[n.With]
+			holder, held := holders[string(n.UniqueKey)]
+			switch {
+			case left && !n.With.IsZero():
+				results[i] = jobrt.Inserted{}
+				gone[n.ID] = jobrt.ID{}
+			case known[n.ID]:
+				gone[n.ID] = n.ID
+			case held && n.UniqueKey != nil:
+				results[i] = jobrt.Inserted{ID: holder, Existed: true}
+				gone[n.ID] = holder
+			default:
+				todo = append(todo, *n)
+			}
 		}
-		todo = append(todo, *n)
+		from = to
 	}
-	if len(todo) == 0 {
+	if len(todo) == 0 && len(batches) == 0 {
 		return results, nil
 	}
-	return results, p.insertNew(ctx, q, todo)
+	g := newGraph(batches, todo)
+	if g == nil {
+		_, err := p.insertNew(ctx, q, todo, nil)
+		return results, err
+	}
+	for i := range todo {
+		todo[i].Parents = standIns(todo[i].Parents, gone)
+	}
+	if err := p.insertLinked(ctx, q, g); err != nil {
+		return nil, err
+	}
+	return results, nil
 }
 
-// insertNew stores jobs of which those with Resend may be stored, or may even have ended, since it was asked last.
-func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJob) error {
+// keysUpToNextWith returns the unique keys of the jobs from index from on, up to the first job with a key that comes with
+// one of them: whether that one is stored must be known first.
+func (p *postgres) keysUpToNextWith(batch []jobrt.NewJob, from int, known map[jobrt.ID]bool, gone map[jobrt.ID]jobrt.ID) (to int, keys []keyClaim) {
+	asked := make(map[jobrt.ID]bool)
+	for to = from; to < len(batch); to++ {
+		n := &batch[to]
+		if n.UniqueKey != nil && !n.With.IsZero() && asked[n.With] {
+			break
+		}
+		if _, left := gone[n.With]; left && !n.With.IsZero() || known[n.ID] {
+			continue
+		}
+		if n.UniqueKey != nil {
+			keys = append(keys, keyClaim{key: n.UniqueKey, id: n.ID, keep: n.UniqueFor})
+		}
+		asked[n.ID] = true
+	}
+	return to, keys
+}
+
+// insertNew stores jobs of which those with Resend may be stored, or may even have ended, since it was asked last. It
+// returns those that it has stored. g is nil for jobs that have to do with no others.
+func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJob, g *graph) (map[jobrt.ID]bool, error) {
 	stored := make(map[jobrt.ID]bool, len(batch))
+	if len(batch) == 0 {
+		return stored, nil
+	}
+	text, args := insertNewSQL, insertArgs(batch)
+	if g != nil {
+		text, args = insertLinkedSQL, append(args, g.linkArgs()...)
+	}
 	var isolation string
 	err := collect(ctx, q, func(r rows) error {
 		var id jobrt.ID
 		err := r.Scan(&id, &isolation)
 		stored[id] = true
 		return err
-	}, p.n.sql(insertNewSQL), insertArgs(batch)...)
+	}, p.n.sql(text), args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var live, again []jobrt.NewJob
 	for i := range batch {
 		switch n := batch[i]; {
 		case !stored[n.ID] && !n.Resend:
-			return &jobrt.IDTakenError{ID: n.ID}
+			return nil, &jobrt.IDTakenError{ID: n.ID}
 		case !stored[n.ID]:
 			live = append(live, n)
 		case n.Resend:
@@ -177,12 +254,16 @@ func (p *postgres) insertNew(ctx context.Context, q querier, batch []jobrt.NewJo
 		}
 	}
 	if _, err := p.known(ctx, q, live); err != nil {
-		return err
+		return nil, err
 	}
 	if isolation != "read committed" {
-		return p.refuseEnded(ctx, again, isolation)
+		return stored, p.refuseEnded(ctx, again, isolation)
 	}
-	return p.undoEnded(ctx, q, again)
+	undone, err := p.undoEnded(ctx, q, again)
+	for id := range undone {
+		delete(stored, id)
+	}
+	return stored, err
 }
 
 // refuseEnded does for a caller's transaction with one snapshot what undoEnded does for others: it can't see what has
@@ -205,10 +286,10 @@ WHERE j.id = x.id AND j.lease_seq = 0 AND (
 	EXISTS (SELECT FROM {history} h WHERE h.id = x.id) OR EXISTS (SELECT FROM {dead} d WHERE d.id = x.id))
 RETURNING j.id`
 
-// undoEnded takes back what was inserted although the same job has ended.
-func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJob) error {
+// undoEnded takes back what was inserted although the same job has ended, and returns the ids.
+func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]bool, error) {
 	if len(batch) == 0 {
-		return nil
+		return nil, nil
 	}
 	ended := make(map[jobrt.ID]bool)
 	err := collect(ctx, q, func(r rows) error {
@@ -218,7 +299,7 @@ func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJo
 		return err
 	}, p.n.sql(undoEndedSQL), idArray(newIDs(batch)))
 	if err != nil || len(ended) == 0 {
-		return err
+		return nil, err
 	}
 	var known []jobrt.NewJob
 	for i := range batch {
@@ -228,12 +309,12 @@ func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJo
 		known = append(known, batch[i])
 		if key := batch[i].UniqueKey; key != nil {
 			if err := p.dropKey(ctx, q, key, batch[i].ID); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	_, err = p.known(ctx, q, known)
-	return err
+	return ended, err
 }
 
 // knownSQL finds jobs that were stored before, live or ended.

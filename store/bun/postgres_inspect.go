@@ -15,13 +15,13 @@ import (
 // In: id or NULL, the id to list below or NULL, states, kind, queue and reason ("" for all), limit. Out: newest first.
 const infoSQL = `
 SELECT id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt, max_retries, crashes,
-	lease_seq, worker, args, result, keep_result, error, tags, origin
+	lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema
 FROM (
 	(SELECT id, service, kind, queue, state, NULL::text AS reason, priority, run_at, created_at,
 		NULL::timestamptz AS finished_at, attempt, max_retries, crashes, lease_seq, lease_owner AS worker, args,
 		NULL::json AS result, keep_result, (
 			SELECT a.error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1) AS error,
-		tags, origin
+		tags, origin, batch_id, args_schema
 	FROM {jobs} j
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -29,7 +29,7 @@ FROM (
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
-		crashes, lease_seq, worker, args, result, keep_result, error, tags, origin
+		crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema
 	FROM {history}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -37,7 +37,7 @@ UNION ALL
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
-		crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin
+		crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema
 	FROM {dead}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND 'dead' = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -47,8 +47,8 @@ UNION ALL
 ORDER BY id DESC LIMIT $7::integer`
 
 var allStates = []jobrt.State{
-	jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning, jobrt.StateSucceeded, jobrt.StateCancelled,
-	jobrt.StateDead,
+	jobrt.StateWaiting, jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning, jobrt.StateSucceeded,
+	jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateDead,
 }
 
 // infos runs infoSQL.
@@ -97,8 +97,32 @@ func (p *postgres) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) 
 	}, p.n.sql(`
 SELECT lease_seq, attempt, outcome, error, stack, worker, started_at, ran_us, ended_at
 FROM {attempts} WHERE job_id = $1::text::uuid ORDER BY lease_seq`), id.String())
+	if err != nil {
+		return info, err
+	}
+	err = collect(ctx, p.own(), func(r rows) error {
+		parent, err := scanParent(r)
+		info.Parents = append(info.Parents, parent)
+		return err
+	}, p.n.sql(parentsSQL), id.String(), maxParents)
 	return info, err
 }
+
+// parentsSQL reads what a job waits or has waited for: as it was when the condition held, else as it stands.
+//
+// In: id, limit. Out: as scanParent wants it.
+const parentsSQL = `
+SELECT e.parent, p.kind, e.condition, e.slot, p.state, p.reason, p.error, coalesce(p.attempt, 0), e.held, p.result
+FROM (SELECT * FROM {edges} WHERE child = $1::text::uuid ORDER BY pos LIMIT $2::integer) e
+LEFT JOIN LATERAL (
+	SELECT 1 AS place, kind, state, reason, error, attempt, result FROM {outcomes} WHERE id = e.parent AND e.held
+	UNION ALL SELECT 2, kind, state, NULL, NULL, attempt, NULL FROM {jobs} WHERE id = e.parent
+	UNION ALL SELECT 3, kind, 'dead', reason, error, attempt, NULL FROM {dead} WHERE id = e.parent
+	UNION ALL SELECT 4, NULL, 'waiting', NULL, NULL, 0, NULL FROM {batches} WHERE id = e.parent AND state = 'open'
+	UNION ALL SELECT 5, kind, state, reason, error, attempt, result FROM {outcomes} WHERE id = e.parent AND NOT e.held
+	ORDER BY place LIMIT 1
+) p ON true
+ORDER BY e.pos`
 
 // jobs implements dialect.
 func (p *postgres) jobs(ctx context.Context, f jobrt.Filter) ([]jobrt.JobInfo, error) {
@@ -125,6 +149,13 @@ WITH RECURSIVE ready(queue, kind) AS (
 		SELECT queue, kind FROM {jobs} WHERE state = 'scheduled' AND (queue, kind) > (scheduled.queue, scheduled.kind)
 		ORDER BY queue, kind LIMIT 1
 	) n
+), waiting(queue, kind) AS (
+	(SELECT queue, kind FROM {jobs} WHERE state = 'waiting' ORDER BY queue, kind LIMIT 1)
+	UNION ALL
+	SELECT n.queue, n.kind FROM waiting CROSS JOIN LATERAL (
+		SELECT queue, kind FROM {jobs} WHERE state = 'waiting' AND (queue, kind) > (waiting.queue, waiting.kind)
+		ORDER BY queue, kind LIMIT 1
+	) n
 ), dead(queue, kind) AS (
 	(SELECT queue, kind FROM {dead} ORDER BY queue, kind LIMIT 1)
 	UNION ALL
@@ -146,6 +177,13 @@ WITH RECURSIVE ready(queue, kind) AS (
 	FROM scheduled p CROSS JOIN LATERAL (
 		SELECT count(*) AS n, min(run_at) AS oldest FROM (
 			SELECT run_at FROM {jobs} WHERE state = 'scheduled' AND queue = p.queue AND kind = p.kind
+			ORDER BY run_at LIMIT $1::integer + 1) r
+	) c
+	UNION ALL
+	SELECT p.queue, p.kind, 'waiting', c.n, c.oldest
+	FROM waiting p CROSS JOIN LATERAL (
+		SELECT count(*) AS n, min(run_at) AS oldest FROM (
+			SELECT run_at FROM {jobs} WHERE state = 'waiting' AND queue = p.queue AND kind = p.kind
 			ORDER BY run_at LIMIT $1::integer + 1) r
 	) c
 	UNION ALL

@@ -29,7 +29,8 @@ func (s *pgSession) Maintain(ctx context.Context, keep time.Duration) error {
 		return s.failed("maintain", fmt.Errorf("keep %v is negative", keep))
 	}
 	return s.failed("maintain", errors.Join(
-		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimRest(ctx)))
+		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimGraph(ctx, keep),
+		s.trimRest(ctx)))
 }
 
 // tablesMade implements the hook of migrate: without partitions for the first days, their jobs would keep those days in
@@ -185,8 +186,8 @@ DELETE FROM {history} WHERE id = ANY (ARRAY(
 	WHERE id <= $2::text::uuid AND finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
 	ORDER BY id LIMIT $3::integer))`
 
-// trimDefaultSQL deletes old rows of the default partition, with their attempts, whatever their ids: one that a caller has
-// chosen may say nothing of its time.
+// trimDefaultSQL deletes old rows of the default partition, with their attempts and edges, whatever their ids: one that a
+// caller has chosen may say nothing of its time.
 //
 // In: microseconds to keep, limit.
 const trimDefaultSQL = `
@@ -195,6 +196,8 @@ WITH old AS MATERIALIZED (
 	WHERE finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond' LIMIT $2::integer
 ), a AS (
 	DELETE FROM {attempts} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+), e AS (
+	DELETE FROM {edges} WHERE child = ANY (ARRAY(SELECT id FROM old))
 )
 DELETE FROM {history}_default WHERE id = ANY (ARRAY(SELECT id FROM old))`
 
@@ -228,10 +231,18 @@ func (s *pgSession) trimHistory(ctx context.Context, keep time.Duration) error {
 	if err := s.repeat(ctx, trimDefaultSQL, micros(keep), upkeepBatch); err != nil {
 		return err
 	}
+	if err := s.walk(ctx, trimAttemptsSQL, newest); err != nil {
+		return err
+	}
+	return s.walk(ctx, trimEdgesSQL, newest)
+}
+
+// walk runs a statement that looks at rows up to the id newest and returns the last id, until it has seen all.
+func (s *pgSession) walk(ctx context.Context, text, newest string) error {
 	after := jobrt.ID{}
 	for {
 		call, cancel := s.p.s.bounded(ctx)
-		found, err := first(call, s.work, []any{&after}, s.p.n.sql(trimAttemptsSQL), newest, after.String(), upkeepBatch)
+		found, err := first(call, s.work, []any{&after}, s.p.n.sql(text), newest, after.String(), upkeepBatch)
 		cancel()
 		if err != nil || !found {
 			return err

@@ -20,7 +20,10 @@ WHERE id = ANY (ARRAY(
 // it still belongs to that worker: a worker that has registered anew may have taken it over. An attempt that is on record
 // already, of a job with the same id that history has forgotten, holds nothing up.
 //
-// In: limit, the crash that makes a job dead. Out: id, lease_seq, queue of each, and whether it is dead now.
+// The member of a batch that is being cancelled waits for its end: see toJobsSQL.
+//
+// In: limit, the crash that makes a job dead. Out: id, lease_seq, queue of each, what it is now, and whether it waits for
+// its end.
 const rescueSQL = `
 WITH v AS MATERIALIZED (
 	SELECT j.id, j.lease_seq, j.lease_owner FROM {jobs} j
@@ -34,20 +37,33 @@ WITH v AS MATERIALIZED (
 		FROM {jobs} WHERE id = v.id AND lease_seq = v.lease_seq AND lease_owner = v.lease_owner FOR UPDATE SKIP LOCKED
 	) t
 ), u AS (
-	UPDATE {jobs} j SET state = 'ready', lease_seq = j.lease_seq + 1, lease_owner = NULL, started = false, suspect = true,
+	UPDATE {jobs} j SET state = CASE
+			WHEN j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
+			ELSE 'ready' END,
+		lease_seq = j.lease_seq + 1, lease_owner = NULL, started = false, suspect = true,
 		crashes = j.crashes + (j.suspect AND j.started)::integer
 	WHERE j.ctid = ANY (ARRAY(SELECT c FROM l WHERE crashes < $2::integer))
-	RETURNING j.id, j.lease_seq, j.queue
+	RETURNING j.id, j.lease_seq, j.queue, j.state
 ), d AS (
 	DELETE FROM {jobs} j WHERE j.ctid = ANY (ARRAY(SELECT c FROM l WHERE crashes >= $2::integer)) RETURNING *
 ), g AS (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, lease_seq, settled_seq, ran_us, timeout_us, worker,
 		max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
-		unique_key, error, args, tags, origin)
+		unique_key, error, args, tags, origin, batch_id, followed, inputs)
 	SELECT id, run_at, created_at, statement_timestamp(), lease_seq + 1, settled_seq, 0, timeout_us, lease_owner,
 		max_retries, attempt, crashes + (suspect AND started)::integer, priority, true, keep_result, 'quarantined', queue,
-		kind, service, args_schema, unique_key, 'worker vanished while it ran the job', args, tags, origin
+		kind, service, args_schema, unique_key, 'worker vanished while it ran the job', args, tags, origin, batch_id, followed,
+		inputs
 	FROM d
+), o AS (
+	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error)
+	SELECT id, statement_timestamp(), attempt, false, kind, 'dead', 'quarantined', 'worker vanished while it ran the job'
+	FROM d WHERE followed
+	ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, attempt = excluded.attempt, released = false,
+		kind = excluded.kind, state = excluded.state, reason = excluded.reason, error = excluded.error, result = NULL
+), b AS (
+	INSERT INTO {batch_deltas} (batch_id, dead)
+	SELECT batch_id, count(*) FROM d WHERE batch_id IS NOT NULL GROUP BY batch_id
 ), a AS (
 	INSERT INTO {attempts} (job_id, lease_seq, ended_at, ran_us, worker, attempt, outcome, fingerprint, error, stack)
 	SELECT l.id, l.lease_seq, statement_timestamp(), 0, l.lease_owner, l.attempt + 1, 'crashed', '',
@@ -62,8 +78,8 @@ WITH v AS MATERIALIZED (
 			FOR UPDATE SKIP LOCKED
 		) t))
 )
-SELECT id, lease_seq, queue, false FROM u
-UNION ALL SELECT id, lease_seq + 1, queue, true FROM d`
+SELECT id, lease_seq, queue, 'ready', state = 'waiting' FROM u
+UNION ALL SELECT id, lease_seq + 1, queue, 'dead', false FROM d`
 
 // Rescue implements [jobrt.Session].
 func (s *pgSession) Rescue(ctx context.Context, limit int) (jobrt.Rescued, error) {
@@ -73,14 +89,20 @@ func (s *pgSession) Rescue(ctx context.Context, limit int) (jobrt.Rescued, error
 		return jobrt.Rescued{}, s.failed("rescue", err)
 	}
 	var result jobrt.Rescued
+	var cancelled []jobrt.ID
 	err := collect(ctx, s.work, func(r rows) error {
 		var ref jobrt.Ref
 		var queue string
-		var dead bool
-		if err := r.Scan(&ref.ID, &ref.LeaseSeq, &queue, &dead); err != nil {
+		var state jobrt.State
+		var ends bool
+		if err := r.Scan(&ref.ID, &ref.LeaseSeq, &queue, &state, &ends); err != nil {
 			return err
 		}
-		if dead {
+		switch {
+		case ends:
+			cancelled = append(cancelled, ref.ID)
+			return nil
+		case state == jobrt.StateDead:
 			result.Quarantined = append(result.Quarantined, ref)
 			return nil
 		}
@@ -90,6 +112,9 @@ func (s *pgSession) Rescue(ctx context.Context, limit int) (jobrt.Rescued, error
 	}, s.p.n.sql(rescueSQL), limit, quarantineAfter)
 	if err != nil {
 		return jobrt.Rescued{}, s.failed("rescue", s.p.alone(err))
+	}
+	if err := s.p.cancelPutBack(ctx, s.work, cancelled); err != nil {
+		return result, s.failed("rescue", s.p.alone(err))
 	}
 	slices.Sort(result.Queues)
 	result.Queues = slices.Compact(result.Queues)

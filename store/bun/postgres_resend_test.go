@@ -37,7 +37,10 @@ func TestAResendThatMeetsAFinishStoresNothing(t *testing.T) {
 		return job, jobrt.Finish{Ref: jobs[0].Ref, Verdict: jobrt.VerdictSucceeded}
 	}
 	resend := func(job jobrt.NewJob) error {
-		return p.inTx(ctx, p.db, func(q querier) error { return p.insertNew(ctx, q, []jobrt.NewJob{job}) })
+		return p.inTx(ctx, p.db, func(q querier) error {
+			_, err := p.insertNew(ctx, q, []jobrt.NewJob{job}, nil)
+			return err
+		})
 	}
 	wantEnded := func(job jobrt.NewJob) {
 		t.Helper()
@@ -95,7 +98,8 @@ SELECT (SELECT count(*) FROM {jobs} WHERE id = $1::text::uuid), (SELECT count(*)
 			if _, err := p.takeKeys(ctx, q, []keyClaim{{key: job.UniqueKey, id: job.ID}}, respectWindow); err != nil {
 				return err
 			}
-			return p.insertNew(ctx, q, []jobrt.NewJob{job})
+			_, err := p.insertNew(ctx, q, []jobrt.NewJob{job}, nil)
+			return err
 		})
 		if err != nil {
 			t.Fatal(err)

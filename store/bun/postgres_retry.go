@@ -27,18 +27,26 @@ WHERE ctid = ANY (ARRAY(SELECT c FROM l)) RETURNING id`
 const lockDeadSQL = `
 SELECT d.id, encode(d.unique_key, 'hex') FROM {dead} d WHERE d.id = ANY ($1::text::uuid[]) ORDER BY d.id FOR UPDATE`
 
-// reviveSQL makes locked dead jobs ready.
+// reviveSQL makes locked dead jobs ready. They count as live in their batches again, and whoever has not heard of their end
+// waits for the next one.
 //
 // In: ids, whether attempt and crashes start from nought.
 const reviveSQL = `
 WITH d AS (
 	DELETE FROM {dead} WHERE id = ANY ($1::text::uuid[]) RETURNING *
+), b AS (
+	INSERT INTO {batch_deltas} (batch_id, dead)
+	SELECT batch_id, -count(*) FROM d WHERE batch_id IS NOT NULL AND reason <> 'undecodable' GROUP BY batch_id
+), o AS (
+	UPDATE {outcomes} SET released = true WHERE id = ANY (ARRAY(SELECT id FROM d WHERE followed)) AND NOT released
 )
 INSERT INTO {jobs} (id, run_at, created_at, lease_seq, settled_seq, timeout_us, max_retries, attempt, crashes, priority,
-	suspect, keep_result, state, queue, kind, service, args_schema, unique_key, args, tags, origin)
+	suspect, keep_result, state, queue, kind, service, args_schema, unique_key, args, tags, origin, batch_id, followed,
+	inputs)
 SELECT id, statement_timestamp(), created_at, lease_seq, settled_seq, timeout_us, max_retries,
 	CASE WHEN $2::boolean THEN 0 ELSE attempt END, CASE WHEN $2::boolean THEN 0 ELSE crashes END, priority,
-	suspect AND NOT $2::boolean, keep_result, 'ready', queue, kind, service, args_schema, unique_key, args, tags, origin
+	suspect AND NOT $2::boolean, keep_result, 'ready', queue, kind, service, args_schema, unique_key, args, tags, origin,
+	batch_id, followed, inputs
 FROM d`
 
 // retry implements dialect.
@@ -111,6 +119,11 @@ func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew b
 	}
 	if len(revived) > 0 {
 		back := slices.SortedFunc(maps.Keys(revived), compareIDs)
+		if anew {
+			if _, err := q.exec(ctx, p.n.sql(forgetDoubtsSQL), idArray(back)); err != nil {
+				return nil, nil, err
+			}
+		}
 		_, err = q.exec(ctx, p.n.sql(reviveSQL), idArray(back), anew)
 	}
 	return revived, conflicts, err

@@ -148,41 +148,43 @@ func decodeOrigin(data raw) (o jobrt.Origin) {
 
 // claimedColumns are what scanClaimed reads, in its order.
 const claimedColumns = `id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema, attempt,
-	max_retries, crashes, suspect, started, timeout_us, keep_result, tags, origin`
+	max_retries, crashes, suspect, started, timeout_us, keep_result, tags, origin, batch_id, inputs`
 
-// scanClaimed reads a row of claimedColumns.
-func scanClaimed(r rows) (jobrt.ClaimedJob, error) {
-	var c jobrt.ClaimedJob
+// scanClaimed reads a row of claimedColumns. inputs is set when the handler takes outcomes of parents.
+func scanClaimed(r rows) (c jobrt.ClaimedJob, inputs bool, err error) {
 	var runAt, createdAt instant
+	var batch optionalID
 	var args, tags, origin raw
 	var timeout int64
-	err := r.Scan(&c.ID, &c.LeaseSeq, &c.Service, &c.Kind, &c.Queue, &c.Priority, &runAt, &createdAt, &args,
-		&c.ArgsSchema, &c.Attempt, &c.MaxRetries, &c.Crashes, &c.Suspect, &c.Started, &timeout, &c.KeepResult, &tags, &origin)
+	err = r.Scan(&c.ID, &c.LeaseSeq, &c.Service, &c.Kind, &c.Queue, &c.Priority, &runAt, &createdAt, &args,
+		&c.ArgsSchema, &c.Attempt, &c.MaxRetries, &c.Crashes, &c.Suspect, &c.Started, &timeout, &c.KeepResult, &tags, &origin, &batch, &inputs)
 	if err != nil {
-		return c, err
+		return c, false, err
 	}
 	c.RunAt, c.CreatedAt, c.Args = runAt.Time, createdAt.Time, args
 	c.Timeout = time.Duration(timeout) * time.Microsecond
-	c.Tags, c.Origin = decodeTags(tags), decodeOrigin(origin)
-	return c, nil
+	c.Tags, c.Origin, c.Batch = decodeTags(tags), decodeOrigin(origin), batch.ID
+	return c, inputs, nil
 }
 
 // scanInfo reads id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt,
-// max_retries, crashes, lease_seq, worker, args, result, keep_result, error, tags, origin.
+// max_retries, crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema.
 func scanInfo(r rows) (jobrt.JobInfo, error) {
 	var i jobrt.JobInfo
 	var runAt, createdAt, finishedAt instant
-	var worker optionalID
+	var worker, batch optionalID
 	var args, result, tags, origin raw
-	var reason, message text
+	var reason, message, schema text
 	err := r.Scan(&i.ID, &i.Service, &i.Kind, &i.Queue, &i.State, &reason, &i.Priority, &runAt, &createdAt, &finishedAt,
-		&i.Attempt, &i.MaxRetries, &i.Crashes, &i.LeaseSeq, &worker, &args, &result, &i.KeepResult, &message, &tags, &origin)
+		&i.Attempt, &i.MaxRetries, &i.Crashes, &i.LeaseSeq, &worker, &args, &result, &i.KeepResult, &message, &tags, &origin,
+		&batch, &schema)
 	if err != nil {
 		return i, err
 	}
 	i.RunAt, i.CreatedAt, i.FinishedAt = runAt.Time, createdAt.Time, finishedAt.Time
 	i.Reason, i.Error = jobrt.DeadReason(reason), string(message)
 	i.Worker, i.Args, i.Result = worker.ID, args, result
+	i.Batch, i.ArgsSchema = batch.ID, string(schema)
 	i.Tags, i.Origin = decodeTags(tags), decodeOrigin(origin)
 	return i, nil
 }
@@ -197,4 +199,30 @@ func scanAttempt(r rows) (jobrt.AttemptInfo, error) {
 	a.Worker, a.StartedAt, a.EndedAt = worker.ID, startedAt.Time, endedAt.Time
 	a.Ran = time.Duration(ran) * time.Microsecond
 	return a, err
+}
+
+// scanParent reads parent, kind, condition, slot, state, reason, error, attempt, held, result.
+func scanParent(r rows, child ...any) (jobrt.ParentOutcome, error) {
+	var o jobrt.ParentOutcome
+	var kind, state, reason, message text
+	var result raw
+	err := r.Scan(append(child, &o.ID, &kind, &o.On, &o.Slot, &state, &reason, &message, &o.Attempt, &o.Held, &result)...)
+	o.Kind, o.State, o.Reason, o.Error = string(kind), jobrt.State(state), jobrt.DeadReason(reason), string(message)
+	o.Result = result
+	return o, err
+}
+
+// scanBatch reads id, service, name, within, state, cancelling, total, succeeded, cancelled, skipped, dead, created_at,
+// finished_at, origin.
+func scanBatch(r rows) (jobrt.BatchInfo, error) {
+	var b jobrt.BatchInfo
+	var within optionalID
+	var cancelling text
+	var createdAt, finishedAt instant
+	var origin raw
+	err := r.Scan(&b.ID, &b.Service, &b.Name, &within, &b.State, &cancelling, &b.Total, &b.Succeeded, &b.Cancelled,
+		&b.Skipped, &b.Dead, &createdAt, &finishedAt, &origin)
+	b.Within, b.Cancelling, b.Origin = within.ID, string(cancelling), decodeOrigin(origin)
+	b.CreatedAt, b.FinishedAt = createdAt.Time, finishedAt.Time
+	return b, err
 }
