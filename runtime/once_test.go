@@ -111,7 +111,10 @@ func TestOnceInDoubtStopsAndOnceVerifiedAsks(t *testing.T) {
 				return errors.New("not known yet")
 			},
 			func(ctx context.Context) error {
-				_, err := jobrt.OnceVerified(ctx, "k", pay, func(context.Context) (charge, bool, error) { asked++; return charge{}, false, errors.New("bank is closed") })
+				_, err := jobrt.OnceVerified(ctx, "k", pay, func(context.Context) (charge, bool, error) {
+					asked++
+					return charge{}, false, errors.New("bank is closed")
+				})
 				if errors.Is(err, jobrt.ErrInDoubt) || err == nil {
 					t.Errorf("verify fails: %v; want its error", err)
 				}

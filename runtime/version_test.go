@@ -70,15 +70,19 @@ func TestTheReadSchemaChangesWithAllThatDecidesHowARowIsRead(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for name, change := range map[string]func(*Job[order, receipt]){
-		"plain":             func(*Job[order, receipt]) {},
-		"another type":      func(j *Job[order, receipt]) { j.Args.Schema = "1111111111111111" },
-		"another version":   func(j *Job[order, receipt]) { j.Settings.Version = 2 },
-		"an upgrade":        func(j *Job[order, receipt]) { j.Settings.Version = 2; j.Upgrades = thirdOrder().Upgrades[:1] },
-		"two upgrades":      func(j *Job[order, receipt]) { j.Settings.Version = 2; j.Upgrades = thirdOrder().Upgrades },
-		"a parent":          func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(NoneCodec)} },
-		"another parent":    func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(sendJob().Result)} },
-		"two parents":       func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(NoneCodec), ParentOf(sendJob().Result)} },
-		"parents reordered": func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(sendJob().Result), ParentOf(NoneCodec)} },
+		"plain":           func(*Job[order, receipt]) {},
+		"another type":    func(j *Job[order, receipt]) { j.Args.Schema = "1111111111111111" },
+		"another version": func(j *Job[order, receipt]) { j.Settings.Version = 2 },
+		"an upgrade":      func(j *Job[order, receipt]) { j.Settings.Version = 2; j.Upgrades = thirdOrder().Upgrades[:1] },
+		"two upgrades":    func(j *Job[order, receipt]) { j.Settings.Version = 2; j.Upgrades = thirdOrder().Upgrades },
+		"a parent":        func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(NoneCodec)} },
+		"another parent":  func(j *Job[order, receipt]) { j.Parents = []ParentType{ParentOf(sendJob().Result)} },
+		"two parents": func(j *Job[order, receipt]) {
+			j.Parents = []ParentType{ParentOf(NoneCodec), ParentOf(sendJob().Result)}
+		},
+		"parents reordered": func(j *Job[order, receipt]) {
+			j.Parents = []ParentType{ParentOf(sendJob().Result), ParentOf(NoneCodec)}
+		},
 	} {
 		j := sendJob()
 		change(j)
