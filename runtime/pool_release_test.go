@@ -195,8 +195,8 @@ func TestWhatADeadProcessLeftIsReleasedByTheDuty(t *testing.T) {
 		store := jobtest.NewMemory()
 		b := newBench(t, store)
 		parent, child := newJob("Parent"), newJob("Child")
-		runs := 0
-		handle(b, child, func(context.Context, work) (done, error) { runs++; return done{}, nil })
+		var runs atomic.Int32
+		handle(b, child, func(context.Context, work) (done, error) { runs.Add(1); return done{}, nil })
 		stop := b.run(jobrt.PoolConfig{})
 		time.Sleep(10 * time.Second) // bubble time
 		p := b.enqueue(parent, work{})
@@ -214,8 +214,8 @@ func TestWhatADeadProcessLeftIsReleasedByTheDuty(t *testing.T) {
 			t.Fatalf("finish: %+v, %v", res, err)
 		}
 		time.Sleep(3 * time.Second) // bubble time
-		if runs != 1 {
-			t.Errorf("the child ran %d times within 3s; want once", runs)
+		if n := runs.Load(); n != 1 {
+			t.Errorf("the child ran %d times within 3s; want once", n)
 		}
 		mustStop(t, stop)
 	})
