@@ -44,7 +44,8 @@ DELETE FROM {outcomes} o WHERE o.id = ANY ($1::text::uuid[]) AND (
 		EXISTS (SELECT FROM {jobs} j WHERE j.id = e.child) OR EXISTS (SELECT FROM {dead} d WHERE d.id = e.child))
 	LIMIT 1) IS NULL`
 
-// trimBatchesSQL deletes batches that were complete long ago and have no members that may live again.
+// trimBatchesSQL deletes batches that were complete long ago, have no members that may live again, and which no live or dead
+// job waits or has waited for.
 //
 // In: microseconds to keep, limit.
 const trimBatchesSQL = `
@@ -55,6 +56,11 @@ DELETE FROM {batches} WHERE id = ANY (ARRAY(
 		AND (SELECT true FROM {jobs} j WHERE j.batch_id = b.id LIMIT 1) IS NULL
 		AND (SELECT true FROM {batch_deltas} d WHERE d.batch_id = b.id LIMIT 1) IS NULL
 		AND (SELECT true FROM {batches} n WHERE n.within = b.id LIMIT 1) IS NULL
+		AND (
+			SELECT true FROM {edges} e
+			WHERE e.parent = b.id AND (
+				EXISTS (SELECT FROM {jobs} j WHERE j.id = e.child) OR EXISTS (SELECT FROM {dead} d WHERE d.id = e.child))
+			LIMIT 1) IS NULL
 	LIMIT $2::integer FOR UPDATE SKIP LOCKED))`
 
 // trimGraph deletes what is old of outcomes and batches.
