@@ -64,6 +64,8 @@ func Run(t *testing.T, h Harness) {
 		{"Release", releaseCases},
 		{"Inputs", inputCases},
 		{"Refuse", refuseCases},
+		{"Batch", batchCases},
+		{"BatchEnd", batchEndCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
