@@ -227,4 +227,3 @@ func TestChildrenOfARetriedJob(t *testing.T) {
 		}
 	})
 }
-

@@ -199,6 +199,42 @@ func TestTwoServicesThatShareAQueue(t *testing.T) {
 	})
 }
 
+// foreignArgs is what another service calls invoice:send.
+type foreignArgs struct {
+	Month string `json:"month"`
+}
+
+func (foreignArgs) Kind() string { return "invoice:send" }
+
+func TestTwoServicesOfOneJobName(t *testing.T) {
+	t.Run("river", func(t *testing.T) {
+		workers, got := riverWorkers(), make(chan foreignArgs, 1)
+		addRiver(workers, func(_ context.Context, job *river.Job[foreignArgs]) error {
+			got <- job.Args
+			return nil
+		})
+		pool := riverPool(t)
+		client := riverWorking(t, pool, workers)
+		id := riverInsert(t, riverInserter(t, pool), invoiceArgs{InvoiceID: 7}, nil)
+		riverJob(t, client, id, "the job to complete", riverCompleted)
+		if a := <-got; a != (foreignArgs{}) {
+			t.Errorf("the worker got %+v", a)
+		}
+	})
+	t.Run("asynq", func(t *testing.T) {
+		redis, got := asynqRedis(t), make(chan foreignArgs, 1)
+		asynqServe(t, redis, asynqMux("invoice:send", func(_ context.Context, a foreignArgs) error {
+			got <- a
+			return nil
+		}))
+		id := asynqEnqueue(t, redis, "invoice:send", invoiceArgs{InvoiceID: 7})
+		asynqTask(t, redis, "default", id, "the task to complete", asynqCompleted)
+		if a := <-got; a != (foreignArgs{}) {
+			t.Errorf("the handler got %+v", a)
+		}
+	})
+}
+
 func TestJobThatNobodyServes(t *testing.T) {
 	t.Run("river", func(t *testing.T) {
 		pool := riverPool(t)

@@ -182,4 +182,3 @@ func TestRiskyWorkOnDefaultRetries(t *testing.T) {
 		}
 	})
 }
-

@@ -11,7 +11,9 @@ type InvoiceArgs struct{ InvoiceID int64 }
 
 func (InvoiceArgs) Kind() string { return "invoice" }
 
-type InvoiceWorker struct{ river.WorkerDefaults[InvoiceArgs] }
+type InvoiceWorker struct {
+	river.WorkerDefaults[InvoiceArgs]
+}
 
 func (*InvoiceWorker) Work(context.Context, *river.Job[InvoiceArgs]) {}
 
