@@ -66,6 +66,8 @@ func Run(t *testing.T, h Harness) {
 		{"Refuse", refuseCases},
 		{"Batch", batchCases},
 		{"BatchEnd", batchEndCases},
+		{"Effect", effectCases},
+		{"EffectTx", effectTxCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
