@@ -19,7 +19,7 @@ const sqliteAnyReady = `
 		SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_claim WHERE state = 'ready' AND queue = ?2 AND kind = k.value))`
 
 const sqliteReadyColumns = `seq, id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema,
-	attempt, max_retries, crashes, suspect, timeout_us, keep_result, tags, origin`
+	attempt, max_retries, crashes, suspect, timeout_us, keep_result, tags, origin, batch_id, inputs`
 
 // sqliteReadyOne lists the ready jobs of one kind.
 //
@@ -49,7 +49,8 @@ const sqliteReadyMany = `
 		LIMIT ?3
 	)
 	SELECT j.seq, j.id, j.lease_seq, j.service, j.kind, j.queue, j.priority, j.run_at, j.created_at, j.args,
-		j.args_schema, j.attempt, j.max_retries, j.crashes, j.suspect, j.timeout_us, j.keep_result, j.tags, j.origin
+		j.args_schema, j.attempt, j.max_retries, j.crashes, j.suspect, j.timeout_us, j.keep_result, j.tags, j.origin,
+		j.batch_id, j.inputs
 	FROM merged m CROSS JOIN {jobs} j ON j.seq = m.seq
 	ORDER BY m.priority, m.run_at, m.id`
 
@@ -108,11 +109,18 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 	}
 	var jobs []jobrt.ClaimedJob
 	var started, waiting []int64
+	var takers map[jobrt.ID]int // whose handlers take outcomes
 	var scan claimScanner
 	err := collect(ctx, q, func(rows rows) error {
-		seq, job, err := scan.next(rows)
+		seq, job, inputs, err := scan.next(rows)
 		if err != nil {
 			return err
+		}
+		if inputs {
+			if takers == nil {
+				takers = make(map[jobrt.ID]int)
+			}
+			takers[job.ID] = len(jobs)
 		}
 		if job.Started = len(jobs) < r.Start && !job.Suspect; job.Started {
 			started = append(started, seq)
@@ -137,8 +145,33 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 			return nil, err
 		}
 	}
-	return jobs, nil
+	if takers == nil {
+		return jobs, nil
+	}
+	ids := make([]jobrt.ID, 0, len(takers))
+	for id := range takers {
+		ids = append(ids, id)
+	}
+	err = collect(ctx, q, func(rows rows) error {
+		var child jobrt.ID
+		parent, err := scanParent(rows, &child)
+		if job := &jobs[takers[child]]; err == nil {
+			job.Parents = append(job.Parents, parent)
+		}
+		return err
+	}, s.d.names.sql(sqliteInputs), idsText(ids))
+	return jobs, err
 }
+
+// sqliteInputs lists what the handlers of jobs take.
+//
+//	?1 [id, …]
+const sqliteInputs = `
+	SELECT e.child, e.parent, o.kind, e.condition, e.slot, o.state, o.reason, o.error, coalesce(o.attempt, 0), e.held = 1,
+		o.result
+	FROM json_each(?1) c CROSS JOIN {edges} e ON e.child = c.value AND e.slot <> -1
+	LEFT JOIN {outcomes} o ON o.id = e.parent
+	ORDER BY e.child, e.pos`
 
 // claimScanner reads rows of sqliteReadyColumns. Neighbours share most of their texts, which are decoded once.
 type claimScanner struct {
@@ -149,19 +182,21 @@ type claimScanner struct {
 	decodedOrigin                jobrt.Origin
 }
 
-func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, err error) {
+func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, inputs bool, err error) {
 	var id string
+	var batch optionalID
 	var args raw
 	var runAt, createdAt, timeout int64
 	err = r.Scan(&seq, &id, &job.LeaseSeq, &job.Service, &job.Kind, &job.Queue, &job.Priority, &runAt, &createdAt,
 		&args, &job.ArgsSchema, &job.Attempt, &job.MaxRetries, &job.Crashes, &job.Suspect, &timeout, &job.KeepResult,
-		&c.tags, &c.origin)
+		&c.tags, &c.origin, &batch, &inputs)
 	if err != nil {
-		return 0, job, err
+		return 0, job, false, err
 	}
 	if job.ID, err = jobrt.ParseID(id); err != nil {
-		return 0, job, err
+		return 0, job, false, err
 	}
+	job.Batch = batch.ID
 	share(&job.Service, &c.service)
 	share(&job.Kind, &c.kind)
 	share(&job.Queue, &c.queue)
@@ -178,7 +213,7 @@ func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, err error)
 		job.Tags = append([]string(nil), c.decodedTags...)
 	}
 	job.Origin = c.decodedOrigin
-	return seq, job, nil
+	return seq, job, inputs, nil
 }
 
 // share lets equal texts of neighbouring rows share their bytes.

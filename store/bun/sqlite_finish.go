@@ -8,7 +8,7 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// Finish is at most seven statements for a batch, whatever its size. Each names the claims that it is about, and takes
+// Finish is at most seven statements for a batch, whatever its size, and some more when others wait for its jobs. Each names the claims that it is about, and takes
 // effect only where the job still runs under that lease_seq. A claim that was settled by an earlier send of the same
 // Finish is known by settled_seq.
 
@@ -24,14 +24,14 @@ const sqliteFail = `
 
 // sqliteEnd copies ended jobs into history.
 //
-//	?1 {id: [lease_seq, state, result, error, worker, started_at, ran], …}   ?2 now
+//	?1 {id: [lease_seq, state, result, error, worker, started_at, ran, failures], …}   ?2 now
 const sqliteEnd = `
 	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args,
-		result, tags, origin)
+		result, tags, origin, batch_id)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 5, v ->> 6,
-		j.attempt, j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result, j.args_schema,
-		v ->> 3, j.args, v ->> 2, j.tags, j.origin
+		j.attempt + (v ->> 7), j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result,
+		j.args_schema, v ->> 3, j.args, v ->> 2, j.tags, j.origin, j.batch_id
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
@@ -41,10 +41,11 @@ const sqliteEnd = `
 const sqliteDie = `
 	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, worker, timeout_us, keep_result,
-		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin)
+		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin, followed, inputs, batch_id)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 6, v ->> 7,
 		j.attempt + (v ->> 8), j.max_retries, j.crashes, j.suspect, j.lease_seq + 1, j.lease_seq, v ->> 5, j.timeout_us,
-		j.keep_result, j.args_schema, v ->> 4, j.unique_key, v ->> 2, v ->> 3, j.args, j.tags, j.origin
+		j.keep_result, j.args_schema, v ->> 4, j.unique_key, v ->> 2, v ->> 3, j.args, j.tags, j.origin, j.followed,
+		j.inputs, j.batch_id
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
@@ -79,11 +80,12 @@ const sqliteBack = `
 	) x
 	WHERE seq = x.at`
 
-// sqliteSettled returns which claims have been settled, now or by an earlier send.
+// sqliteSettled returns which claims have been settled, now or by an earlier send, and whether Release has yet to tell
+// of their ends.
 //
 //	?1 {id: lease_seq, …}
 const sqliteSettled = `
-	SELECT e.key, e.value FROM json_each(?1) e
+	SELECT e.key, e.value, EXISTS (SELECT 1 FROM {outcomes} o WHERE o.id = e.key AND o.released = 0) FROM json_each(?1) e
 	WHERE EXISTS (SELECT 1 FROM {history} WHERE id = e.key AND settled_seq = e.value)
 		OR EXISTS (SELECT 1 FROM {jobs} WHERE id = e.key AND settled_seq = e.value)
 		OR EXISTS (SELECT 1 FROM {dead} WHERE id = e.key AND settled_seq = e.value)
@@ -107,8 +109,8 @@ func (d *sqliteDialect) finish(ctx context.Context, q querier, batch []jobrt.Fin
 	}
 	give := func(f jobrt.Finish, err error) { results[index[f.Ref]] = refused(&f, err) }
 	settle := func(q querier, now int64, part []jobrt.Finish) error {
-		return d.finishIn(ctx, q, now, part, func(f *jobrt.Finish, status jobrt.FinishStatus) {
-			results[index[f.Ref]].Status = status
+		return d.finishIn(ctx, q, now, part, func(f *jobrt.Finish, status jobrt.FinishStatus, followed bool) {
+			results[index[f.Ref]] = jobrt.FinishResult{Status: status, Followed: followed}
 		})
 	}
 	halve := func(q querier, now int64) error {
@@ -134,6 +136,9 @@ func checkTexts(f *jobrt.Finish) error {
 	if e := f.Error; e != nil && !(storable(e.Message) && storable(e.Stack) && storable(e.Fingerprint)) {
 		return fmt.Errorf("error is not UTF-8 text without NUL: %.100q", e.Message)
 	}
+	if e := f.Effect; e != nil && !storable(e.Result) {
+		return fmt.Errorf("result of the effect is not UTF-8 text without NUL")
+	}
 	return nil
 }
 
@@ -141,46 +146,92 @@ func refused(f *jobrt.Finish, err error) jobrt.FinishResult {
 	return jobrt.FinishResult{Status: jobrt.FinishRefused, Err: fmt.Errorf("bunstore: finish job %s: %w", f.ID, err)}
 }
 
-// finishIn settles a batch under the write lock and tells each claim's status.
+// finishIn settles a batch under the write lock and tells each claim's status, and whether a Release is due.
 func (d *sqliteDialect) finishIn(
-	ctx context.Context, q querier, now int64, batch []jobrt.Finish, tell func(*jobrt.Finish, jobrt.FinishStatus),
+	ctx context.Context, q querier, now int64, batch []jobrt.Finish, tell func(*jobrt.Finish, jobrt.FinishStatus, bool),
 ) error {
+	links, err := d.links(ctx, q, batch)
+	if err != nil {
+		return err
+	}
+	effects, err := d.effectsInForce(ctx, q, batch)
+	if err != nil {
+		return err
+	}
 	changed := 0
 	for rest := batch; len(rest) > 0; {
-		var t finishTexts
+		t := finishTexts{links: links}
 		n := t.fill(rest)
 		moved, err := t.run(ctx, d, q, now)
 		if err != nil {
 			return err
 		}
+		if err := d.count(ctx, q, now, t.counts); err != nil {
+			return err
+		}
 		changed += moved
 		rest = rest[n:]
 	}
+	for _, f := range effects {
+		if err := d.settle(ctx, q, now, f.Ref, f.Effect); err != nil {
+			return err
+		}
+	}
 	if changed == len(batch) {
 		for i := range batch {
-			tell(&batch[i], jobrt.Finished)
+			tell(&batch[i], jobrt.Finished, concerns(&batch[i], links))
 		}
 		return nil
 	}
 	settled := make(map[jobrt.Ref]bool, len(batch))
-	err := collect(ctx, q, func(r rows) error {
+	due := make(map[jobrt.Ref]bool)
+	err = collect(ctx, q, func(r rows) error {
 		var ref jobrt.Ref
-		err := r.Scan(&ref.ID, &ref.LeaseSeq)
-		settled[ref] = true
+		var tell bool
+		err := r.Scan(&ref.ID, &ref.LeaseSeq, &tell)
+		settled[ref], due[ref] = true, tell
 		return err
 	}, d.names.sql(sqliteSettled), refsText(batch, func(f *jobrt.Finish) jobrt.Ref { return f.Ref }))
 	for i := range batch {
+		f := &batch[i]
 		status := jobrt.FinishStale
-		if settled[batch[i].Ref] {
+		if settled[f.Ref] {
 			status = jobrt.Finished
 		}
-		tell(&batch[i], status)
+		tell(f, status, due[f.Ref] || concerns(f, links))
 	}
 	return err
 }
 
+// endOf is the state in which a claim's job ends, empty when it does not.
+func endOf(f *jobrt.Finish, l link) jobrt.State {
+	switch f.Verdict {
+	case jobrt.VerdictSucceeded:
+		return jobrt.StateSucceeded
+	case jobrt.VerdictCancelled:
+		return jobrt.StateCancelled
+	case jobrt.VerdictDead:
+		return jobrt.StateDead
+	}
+	if l.cancelling != "" { // no member of a cancelled batch runs again
+		return jobrt.StateCancelled
+	}
+	return ""
+}
+
+// concerns reports whether others are to be told of what became of a claim that was in force.
+func concerns(f *jobrt.Finish, links map[jobrt.Ref]link) bool {
+	l, linked := links[f.Ref]
+	return linked && endOf(f, l) != "" && f.Reason != jobrt.DeadUndecodable
+}
+
 // finishTexts are the JSON objects of one batch, each without its closing brace; empty when there is nothing for it.
-type finishTexts struct{ failed, ended, died, gone, back []byte }
+type finishTexts struct {
+	failed, ended, died, told, gone, back []byte
+
+	links  map[jobrt.Ref]link
+	counts batchCounts
+}
 
 // fill takes the first n claims of a batch, as many as fit, at least one.
 func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
@@ -201,14 +252,26 @@ func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
 			b = appendText(append(b, ','), failure.Fingerprint)
 			t.failed = append(appendRun(b, f), ']')
 		}
-		switch f.Verdict {
-		case jobrt.VerdictSucceeded, jobrt.VerdictCancelled:
+		var l link
+		if t.links != nil {
+			l = t.links[f.Ref]
+		}
+		message := failure.Message
+		state := endOf(f, l)
+		switch state {
+		case jobrt.StateSucceeded, jobrt.StateCancelled:
+			result := f.Result
+			charged := int64(0)
+			if f.Verdict != jobrt.VerdictSucceeded && f.Verdict != jobrt.VerdictCancelled {
+				message, result, charged = l.cancelling, nil, failures
+			}
 			b := member(&t.ended, f)
-			b = appendText(append(b, ','), string(f.Verdict))
-			b = appendOptional(append(b, ','), f.Result)
-			b = appendOptional(append(b, ','), failure.Message)
-			t.ended = append(appendRun(b, f), ']')
-		case jobrt.VerdictDead:
+			b = appendText(append(b, ','), string(state))
+			b = appendOptional(append(b, ','), result)
+			b = appendOptional(append(b, ','), message)
+			b = appendRun(b, f)
+			t.ended = append(strconv.AppendInt(append(b, ','), charged, 10), ']')
+		case jobrt.StateDead:
 			b := member(&t.died, f)
 			b = appendText(append(b, ','), string(f.Reason))
 			b = appendOptional(append(b, ','), failure.Message)
@@ -228,8 +291,27 @@ func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
 		}
 		t.gone = appendID(comma(t.gone), f.ID)
 		t.gone = strconv.AppendInt(append(t.gone, ':'), f.LeaseSeq, 10)
+		if concerns(f, t.links) {
+			t.follow(f, l, state, message, failures)
+		}
 	}
 	return n
+}
+
+// follow notes an end that concerns others.
+func (t *finishTexts) follow(f *jobrt.Finish, l link, state jobrt.State, message string, failures int64) {
+	if l.followed {
+		if state == jobrt.StateSucceeded {
+			message = ""
+		}
+		t.told = appendOutcome(t.told, f, state, message, failures)
+	}
+	if !l.batch.IsZero() {
+		if t.counts == nil {
+			t.counts = make(batchCounts)
+		}
+		t.counts.end(l.batch, state, 1)
+	}
 }
 
 // comma begins an object's next member.
@@ -268,6 +350,7 @@ func (t *finishTexts) run(ctx context.Context, d *sqliteDialect, q querier, now 
 		{t.failed, sqliteFail, false, true},
 		{t.ended, sqliteEnd, true, true},
 		{t.died, sqliteDie, true, true},
+		{t.told, sqliteTell, false, true},
 		{t.gone, sqliteRemove, false, false},
 		{t.gone, sqliteFreeKeys, false, true},
 		{t.back, sqliteBack, true, true},

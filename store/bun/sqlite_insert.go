@@ -36,25 +36,28 @@ const sqliteTakeKeys = `
 // doubles the speed of a batch from one call.
 //
 //	?1 [[service, kind, queue, priority, run_at or null, delay, args_schema, max_retries, unique_key, timeout,
-//	     keep_result, tags, origin, {id: args, …}], …]
+//	     keep_result, tags, origin, waits, followed, inputs, batch, {id: args, …}], …]
 //	?2 now
 const sqliteInsert = `
 	WITH g AS MATERIALIZED (
 		SELECT v ->> 0 AS service, v ->> 1 AS kind, v ->> 2 AS queue, v ->> 3 AS priority,
 			coalesce(v ->> 4, ?2 + (v ->> 5)) AS run_at, v ->> 6 AS args_schema, v ->> 7 AS max_retries,
 			v ->> 8 AS unique_key, v ->> 9 AS timeout, v ->> 10 AS keep_result, v ->> 11 AS tags, v ->> 12 AS origin,
-			v -> 13 AS members
+			v ->> 13 AS waits, v ->> 14 AS followed, v ->> 15 AS inputs, v ->> 16 AS batch_id, v ->> 5 AS delay,
+			v -> 17 AS members
 		FROM (SELECT value AS v FROM json_each(?1) LIMIT -1)
 	)
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, max_retries, timeout_us,
-		keep_result, args_schema, unique_key, args, tags, origin)
-	SELECT e.key, g.service, g.kind, g.queue, CASE WHEN g.run_at <= ?2 THEN 'ready' ELSE 'scheduled' END, g.priority,
-		g.run_at, ?2, g.max_retries, g.timeout, g.keep_result, g.args_schema, g.unique_key, e.value, g.tags, g.origin
+		keep_result, args_schema, unique_key, args, tags, origin, followed, inputs, batch_id, delay_us)
+	SELECT e.key, g.service, g.kind, g.queue,
+		CASE WHEN g.waits THEN 'waiting' WHEN g.run_at <= ?2 THEN 'ready' ELSE 'scheduled' END, g.priority,
+		g.run_at, ?2, g.max_retries, g.timeout, g.keep_result, g.args_schema, g.unique_key, e.value, g.tags, g.origin,
+		g.followed, g.inputs, g.batch_id, iif(g.waits, g.delay, 0)
 	FROM g CROSS JOIN json_each(g.members) e`
 
 func (d *sqliteDialect) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) (results []jobrt.Inserted, err error) {
 	err = d.write(ctx, q, func(q querier, now int64) error {
-		results, err = d.insertIn(ctx, q, now, batch)
+		results, err = d.insertIn(ctx, q, now, batches, batch)
 		return err
 	})
 	if err != nil {
@@ -64,7 +67,9 @@ func (d *sqliteDialect) insert(ctx context.Context, q querier, batches []jobrt.N
 }
 
 // insertIn has the write lock, so that what it reads stays true until it commits.
-func (d *sqliteDialect) insertIn(ctx context.Context, q querier, now int64, batch []jobrt.NewJob) ([]jobrt.Inserted, error) {
+func (d *sqliteDialect) insertIn(
+	ctx context.Context, q querier, now int64, batches []jobrt.NewBatch, batch []jobrt.NewJob,
+) ([]jobrt.Inserted, error) {
 	known, err := d.known(ctx, q, batch)
 	if err != nil {
 		return nil, err
@@ -75,26 +80,66 @@ func (d *sqliteDialect) insertIn(ctx context.Context, q querier, now int64, batc
 	}
 	results := make([]jobrt.Inserted, len(batch))
 	fresh := make([]*jobrt.NewJob, 0, len(batch))
-	keyed := false
+	var instead map[jobrt.ID]jobrt.ID // for jobs that are not stored, those that stand for them; zero for none
+	stand := func(id, other jobrt.ID) {
+		if instead == nil {
+			instead = make(map[jobrt.ID]jobrt.ID)
+		}
+		instead[id] = other
+	}
+	keyed, linked := false, len(batches) > 0
 	for i := range batch {
 		n := &batch[i]
+		if !n.With.IsZero() {
+			if _, left := instead[n.With]; left {
+				stand(n.ID, jobrt.ID{})
+				continue
+			}
+		}
 		results[i].ID = n.ID
-		if known[n.ID] {
+		if k, there := known[n.ID]; there {
+			if n.Kind != k.kind || !bytes.Equal(n.Args, k.args) {
+				return nil, &jobrt.IDTakenError{ID: n.ID, Kind: k.kind}
+			}
+			stand(n.ID, n.ID)
 			continue
 		}
 		if holder, taken := held[string(n.UniqueKey)]; taken && n.UniqueKey != nil {
 			results[i] = jobrt.Inserted{ID: holder, Existed: true}
+			stand(n.ID, holder)
 			continue
 		}
 		keyed = keyed || n.UniqueKey != nil
+		linked = linked || len(n.Parents) > 0 || !n.Batch.IsZero()
 		fresh = append(fresh, n)
 	}
+	var g *graph
+	if linked {
+		jobs := make([]jobrt.NewJob, len(fresh))
+		for i, n := range fresh {
+			jobs[i] = *n
+			jobs[i].Parents = standIns(n.Parents, instead)
+			fresh[i] = &jobs[i]
+		}
+		g = newGraph(batches, jobs)
+		if err := d.newBatches(ctx, q, now, batches, fresh); err != nil {
+			return nil, err
+		}
+		if err := d.tie(ctx, q, g); err != nil {
+			return nil, err
+		}
+	}
 	for from := 0; from < len(fresh); {
-		groups, n := groupsText(fresh[from:])
+		groups, n := groupsText(fresh, from, g, now)
 		if _, err := q.exec(ctx, d.names.sql(sqliteInsert), groups, now); err != nil {
 			return nil, d.taken(ctx, q, fresh[from:from+n], err)
 		}
 		from += n
+	}
+	if g != nil {
+		if err := d.insertEdges(ctx, q, g); err != nil {
+			return nil, err
+		}
 	}
 	if keyed {
 		if _, err := q.exec(ctx, d.names.sql(sqliteTakeKeys), keysText(fresh), now); err != nil {
@@ -104,35 +149,30 @@ func (d *sqliteDialect) insertIn(ctx context.Context, q querier, now int64, batc
 	return results, nil
 }
 
-// known returns which jobs have been stored by an earlier send, or an IDTakenError.
-func (d *sqliteDialect) known(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]bool, error) {
-	var sent map[jobrt.ID]*jobrt.NewJob
+// knownJob is a job that was stored by an earlier send, or another one with its id.
+type knownJob struct {
+	kind string
+	args raw
+}
+
+// known returns which of the jobs that may have been sent before are there.
+func (d *sqliteDialect) known(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]knownJob, error) {
 	var ids []jobrt.ID
 	for i := range batch {
 		if n := &batch[i]; n.Resend {
-			if sent == nil {
-				sent = make(map[jobrt.ID]*jobrt.NewJob)
-			}
-			sent[n.ID] = n
 			ids = append(ids, n.ID)
 		}
 	}
-	if sent == nil {
+	if ids == nil {
 		return nil, nil
 	}
-	known := make(map[jobrt.ID]bool)
+	known := make(map[jobrt.ID]knownJob)
 	err := collect(ctx, q, func(r rows) error {
 		var id jobrt.ID
-		var kind string
-		var args raw
-		if err := r.Scan(&id, &kind, &args); err != nil {
-			return err
-		}
-		if n := sent[id]; n.Kind != kind || !bytes.Equal(n.Args, args) {
-			return &jobrt.IDTakenError{ID: id, Kind: kind}
-		}
-		known[id] = true
-		return nil
+		var k knownJob
+		err := r.Scan(&id, &k.kind, &k.args)
+		known[id] = k
+		return err
 	}, d.names.sql(sqliteKnown), idsText(ids))
 	return known, err
 }
@@ -188,25 +228,39 @@ type insertGroup struct {
 	priority, maxRetries                    int
 	runAt, delay, timeout                   int64
 	timed, keepResult                       bool
+	waits, followed, inputs                 bool
+	batch                                   jobrt.ID
 }
 
-func groupOf(n *jobrt.NewJob) insertGroup {
-	g := insertGroup{
+// groupOf returns the group of the i-th job of a call; g is nil when no job of it has to do with others.
+func groupOf(n *jobrt.NewJob, i int, g *graph, now int64) insertGroup {
+	to := insertGroup{
 		service: n.Service, kind: n.Kind, queue: n.Queue, schema: n.ArgsSchema, origin: n.Origin, priority: n.Priority,
-		maxRetries: n.MaxRetries, timeout: micros(n.Timeout), keepResult: n.KeepResult,
+		maxRetries: n.MaxRetries, timeout: micros(n.Timeout), keepResult: n.KeepResult, batch: n.Batch,
+	}
+	if g != nil {
+		to.waits, to.followed, to.inputs = g.waits[i], g.followed[i], takesOutcomes(n.Parents)
 	}
 	if n.UniqueKey != nil {
-		g.key = hex.EncodeToString(n.UniqueKey)
+		to.key = hex.EncodeToString(n.UniqueKey)
 	}
 	if len(n.Tags) > 0 {
-		g.tags = string(encodeTags(n.Tags))
+		to.tags = string(encodeTags(n.Tags))
 	}
-	if n.RunAt.IsZero() {
-		g.delay = max(micros(n.Delay), 0)
-	} else {
-		g.runAt, g.timed = n.RunAt.UnixMicro(), true
+	switch delay := max(micros(n.Delay), 0); {
+	case to.waits: // not before RunAt, and a delay after its conditions hold
+		to.delay, to.runAt, to.timed = delay, now, true
+		if !n.RunAt.IsZero() {
+			to.runAt = n.RunAt.UnixMicro()
+		}
+	case n.RunAt.IsZero():
+		to.delay = delay
+	case len(n.Parents) > 0: // whose conditions hold
+		to.runAt, to.timed = max(n.RunAt.UnixMicro(), now+delay), true
+	default:
+		to.runAt, to.timed = n.RunAt.UnixMicro(), true
 	}
-	return g
+	return to
 }
 
 func (g *insertGroup) append(b []byte) []byte {
@@ -224,41 +278,49 @@ func (g *insertGroup) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, ','), int64(g.maxRetries), 10)
 	b = appendOptional(append(b, ','), g.key)
 	b = strconv.AppendInt(append(b, ','), g.timeout, 10)
-	if g.keepResult {
-		b = append(b, ",1"...)
-	} else {
-		b = append(b, ",0"...)
-	}
+	b = appendFlag(append(b, ','), g.keepResult)
 	b = appendOptional(append(b, ','), g.tags)
 	b = appendOptional(append(b, ','), encodeOrigin(g.origin))
+	b = appendFlag(append(b, ','), g.waits)
+	b = appendFlag(append(b, ','), g.followed)
+	b = appendFlag(append(b, ','), g.inputs)
+	b = appendOptionalID(append(b, ','), g.batch)
 	return append(b, ',')
 }
 
-// groupsText returns the text for the first n jobs of a batch, as many as fit, at least one.
-func groupsText(batch []*jobrt.NewJob) (text string, n int) {
+func appendFlag(b []byte, set bool) []byte {
+	if set {
+		return append(b, '1')
+	}
+	return append(b, '0')
+}
+
+// groupsText returns the text for jobs of a call from one on, as many as fit, at least one. g is nil when no job of the
+// call has to do with others.
+func groupsText(batch []*jobrt.NewJob, from int, g *graph, now int64) (text string, n int) {
 	var order []insertGroup
 	members := make(map[insertGroup][]byte)
 	var last insertGroup
 	var current []byte
 	size := 0
-	for ; n < len(batch) && (n == 0 || size < maxBatchText); n++ {
-		job := batch[n]
-		g := groupOf(job)
+	for ; from+n < len(batch) && (n == 0 || size < maxBatchText); n++ {
+		job := batch[from+n]
+		to := groupOf(job, from+n, g, now)
 		switch {
-		case n > 0 && g == last:
+		case n > 0 && to == last:
 			current = append(current, ',')
 		default:
 			if n > 0 {
 				members[last] = current
 			}
 			var seen bool
-			if current, seen = members[g]; seen {
+			if current, seen = members[to]; seen {
 				current = append(current, ',')
 			} else {
-				order = append(order, g)
+				order = append(order, to)
 				current = []byte{'{'}
 			}
-			last = g
+			last = to
 		}
 		current = appendText(append(appendID(current, job.ID), ':'), job.Args)
 		size += len(job.Args) + 256

@@ -17,7 +17,7 @@ const sqliteInfo = `
 	SELECT * FROM (
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, NULL, attempt, max_retries,
 			crashes, lease_seq, lease_owner, args, NULL, keep_result,
-			(SELECT error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1), tags, origin
+			(SELECT error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1), tags, origin, batch_id, args_schema
 		FROM {jobs} j
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
@@ -25,7 +25,7 @@ const sqliteInfo = `
 		ORDER BY id DESC LIMIT ?6)
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
-			crashes, lease_seq, worker, args, result, keep_result, error, tags, origin
+			crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema
 		FROM {history}
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
@@ -33,7 +33,7 @@ const sqliteInfo = `
 		ORDER BY id DESC LIMIT ?6)
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
-			crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin
+			crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema
 		FROM {dead}
 		WHERE (?1 IS NULL OR 'dead' IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND (?4 = '' OR reason = ?4) AND id < coalesce(?5, 'g')
@@ -44,6 +44,29 @@ const sqliteInfo = `
 const sqliteAttempts = `
 	SELECT lease_seq, attempt, outcome, error, stack, worker, started_at, ran_us, ended_at
 	FROM {attempts} WHERE job_id = ?1 ORDER BY lease_seq`
+
+// sqliteParentsOf lists what a job waits or has waited for: the end by which a condition has held, or a later one; else
+// where the parent stands.
+//
+//	?1 id   ?2 limit
+const sqliteParentsOf = `
+	SELECT e.parent, coalesce(o.kind, j.kind, d.kind, h.kind, ''), e.condition, e.slot,
+		coalesce(iif(e.held = 1, o.state, NULL), j.state, iif(d.id IS NULL, NULL, 'dead'), h.state,
+			CASE b.state WHEN 'open' THEN 'waiting' WHEN 'failed' THEN 'dead' ELSE b.state END, o.state),
+		CASE WHEN e.held = 1 THEN coalesce(o.reason, d.reason) WHEN j.id IS NULL THEN coalesce(d.reason, o.reason) END,
+		CASE WHEN e.held = 1 OR j.id IS NULL AND b.state IS NOT 'open' THEN coalesce(o.error, d.error, iif(h.state = 'succeeded', NULL, h.error)) END,
+		coalesce(iif(e.held = 1, o.attempt, NULL), j.attempt, d.attempt, h.attempt, o.attempt, 0), e.held = 1,
+		CASE WHEN j.id IS NULL OR e.held = 1 THEN coalesce(o.result, h.result) END
+	FROM {edges} e
+	LEFT JOIN {outcomes} o ON o.id = e.parent
+	LEFT JOIN {jobs} j ON j.id = e.parent
+	LEFT JOIN {dead} d ON d.id = e.parent
+	LEFT JOIN {history} h ON h.id = e.parent
+	LEFT JOIN {batches} b ON b.id = e.parent
+	WHERE e.child = ?1 ORDER BY e.pos LIMIT ?2`
+
+// maxParents is the most parents that are shown with a job.
+const maxParents = 1000
 
 func (d *sqliteDialect) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 	var info jobrt.JobInfo
@@ -56,6 +79,14 @@ func (d *sqliteDialect) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, er
 			return jobrt.ErrNotFound
 		}
 		info = infos[0]
+		err = collect(ctx, q, func(r rows) error {
+			p, err := scanParent(r)
+			info.Parents = append(info.Parents, p)
+			return err
+		}, d.names.sql(sqliteParentsOf), id.String(), maxParents)
+		if err != nil {
+			return err
+		}
 		return collect(ctx, q, func(r rows) error {
 			a, err := scanAttempt(r)
 			info.Attempts = append(info.Attempts, a)
@@ -118,6 +149,14 @@ const sqliteBacklog = `
 			(SELECT kind FROM {jobs} INDEXED BY {index:jobs}_scheduled WHERE state = 'scheduled' AND (queue, kind) > (+p.queue, +p.kind) ORDER BY queue, kind LIMIT 1)
 		FROM scheduled p WHERE p.queue IS NOT NULL
 	),
+	waiting (queue, kind) AS (
+		SELECT * FROM (SELECT queue, kind FROM {jobs} INDEXED BY {index:jobs}_waiting WHERE state = 'waiting' ORDER BY queue, kind LIMIT 1)
+		UNION ALL
+		SELECT
+			(SELECT queue FROM {jobs} INDEXED BY {index:jobs}_waiting WHERE state = 'waiting' AND (queue, kind) > (+p.queue, +p.kind) ORDER BY queue, kind LIMIT 1),
+			(SELECT kind FROM {jobs} INDEXED BY {index:jobs}_waiting WHERE state = 'waiting' AND (queue, kind) > (+p.queue, +p.kind) ORDER BY queue, kind LIMIT 1)
+		FROM waiting p WHERE p.queue IS NOT NULL
+	),
 	lost (queue, kind) AS (
 		SELECT * FROM (SELECT queue, kind FROM {dead} ORDER BY queue, kind LIMIT 1)
 		UNION ALL
@@ -142,6 +181,13 @@ const sqliteBacklog = `
 			(SELECT run_at FROM {jobs} INDEXED BY {index:jobs}_scheduled
 				WHERE state = 'scheduled' AND queue = g.queue AND kind = g.kind ORDER BY run_at LIMIT 1)
 		FROM scheduled g WHERE g.queue IS NOT NULL
+		UNION ALL
+		SELECT g.queue, g.kind, 'waiting',
+			(SELECT count(*) FROM (SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_waiting
+				WHERE state = 'waiting' AND queue = g.queue AND kind = g.kind LIMIT ?1)),
+			(SELECT run_at FROM {jobs} INDEXED BY {index:jobs}_waiting
+				WHERE state = 'waiting' AND queue = g.queue AND kind = g.kind ORDER BY run_at LIMIT 1)
+		FROM waiting g WHERE g.queue IS NOT NULL
 		UNION ALL
 		SELECT queue, kind, 'running', count(*), min(run_at)
 		FROM {jobs} INDEXED BY {index:jobs}_running WHERE state = 'running' GROUP BY queue, kind

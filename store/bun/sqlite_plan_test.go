@@ -35,7 +35,7 @@ func planOf(tb testing.TB, s *Store, text string, args ...any) string {
 }
 
 // walk is a step that reads a whole table of jobs, or a whole index of one.
-var walk = regexp.MustCompile(`(?m)^SCAN (j|d|jobgen_(jobs|history|dead|attempts|uniques))( .*)?$`)
+var walk = regexp.MustCompile(`(?m)^ *SCAN (j|d|b|h|o|w|jobgen_(jobs|history|dead|attempts|uniques|edges|outcomes|batches|effects))( .*)?$`)
 
 // filler stores many jobs fast: without a journal, without flushes, and with the indexes made afterwards.
 type filler struct {
@@ -80,13 +80,13 @@ func fillJobs(tb testing.TB, s *Store, fill func(f *filler)) *Store {
 	defer conn.Close()
 	f := &filler{tb, s, conn}
 	f.exec("BEGIN IMMEDIATE")
-	up, err := migrationFiles.ReadFile("migrations/sqlite/0001_init.up.sql")
+	up, err := migrationFiles.ReadFile("migrations/sqlite/0002_graph.up.sql")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	indexes := regexp.MustCompile(`CREATE INDEX ({index:jobs}_\w+) [^;]+;`).FindAllStringSubmatch(string(up), -1)
-	if len(indexes) != 4 {
-		tb.Fatalf("found %d indexes of jobs, want 4", len(indexes))
+	if len(indexes) != 7 {
+		tb.Fatalf("found %d indexes of jobs, want 7", len(indexes))
 	}
 	for _, index := range indexes {
 		f.exec("DROP INDEX " + index[1])
@@ -156,6 +156,12 @@ func TestSQLiteStatementsWalkNoTable(t *testing.T) {
 		sqliteStart, sqliteFail, sqliteEnd, sqliteDie, sqliteRemove, sqliteFreeKeys, sqliteBack, sqliteSettled, sqliteCrash,
 		sqliteUnclaim, sqliteQuarantine, sqliteHurry, sqliteDeadKeys, sqliteRevive, sqliteRetakeKeys, sqlitePromote,
 		sqliteTakeDuty, sqliteRenew, sqliteAlive, sqliteAttempts,
+		sqliteInputs, sqliteParents, sqliteParentsOf, sqliteFollow, sqliteFollowDead, sqliteFollowBatches, sqliteKeepOutcomes,
+		sqliteTellAgain, sqliteInsertEdges, sqliteTell, sqliteTellQuarantined, sqliteUntell, sqliteLinked,
+		sqliteEndUnstarted, sqliteTellUnstarted, sqliteRemoveUnstarted, sqliteLeaveEdges, sqliteCount, sqliteTurn,
+		sqliteTellBatches, sqliteNewBatches, sqliteBatchStates, sqliteCancelBatch, sqliteDeadMembers, sqliteForgetDoubt,
+		sqliteSweepRevived, sqliteHold, sqliteFree, sqliteDecided, sqliteInForce, sqliteEffect, sqliteEffectDone,
+		sqliteEffectNot, sqliteOldOutcomes, sqliteOldBatches, sqliteForgetOutcomes, sqliteForgetBatches,
 	} {
 		numbers := map[string]bool{}
 		for _, p := range regexp.MustCompile(`\?\d`).FindAllString(text, -1) {

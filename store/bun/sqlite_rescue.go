@@ -12,11 +12,11 @@ import (
 //
 //	?1 now   ?2 limit
 const sqliteLost = `
-	SELECT seq, id, lease_seq, queue, started_at IS NOT NULL AND suspect, crashes
-	FROM {jobs} j INDEXED BY {index:jobs}_running
-	WHERE state = 'running'
+	SELECT j.seq, j.id, j.lease_seq, j.queue, j.started_at IS NOT NULL AND j.suspect, j.crashes, j.batch_id, b.cancelling
+	FROM {jobs} j INDEXED BY {index:jobs}_running LEFT JOIN {batches} b ON b.id = j.batch_id
+	WHERE j.state = 'running'
 		AND NOT EXISTS (SELECT 1 FROM {workers} w WHERE w.id = j.lease_owner AND w.lease_until > ?1)
-	ORDER BY seq LIMIT ?2`
+	ORDER BY j.seq LIMIT ?2`
 
 // sqliteCrash records a crashed attempt for those that had started.
 //
@@ -41,11 +41,20 @@ const sqliteUnclaim = `
 const sqliteQuarantine = `
 	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema,
-		unique_key, error, args, tags, origin)
+		unique_key, error, args, tags, origin, followed, inputs, batch_id)
 	SELECT id, service, kind, queue, 'quarantined', priority, run_at, created_at, ?2, started_at,
 		coalesce(?2 - started_at, 0), attempt, max_retries, crashes + (started_at IS NOT NULL AND suspect), 1,
-		lease_seq + 1, settled_seq, timeout_us, keep_result, args_schema, unique_key, ?3, args, tags, origin
+		lease_seq + 1, settled_seq, timeout_us, keep_result, args_schema, unique_key, ?3, args, tags, origin,
+		followed, inputs, batch_id
 	FROM {jobs} WHERE seq IN (SELECT value FROM json_each(?1))`
+
+// sqliteTellQuarantined records the ends of lost jobs that others wait for.
+//
+//	?1 [seq, …]   ?2 now   ?3 error
+const sqliteTellQuarantined = `
+	INSERT OR REPLACE INTO {outcomes} (id, kind, state, reason, error, attempt, ended_at, released)
+	SELECT id, kind, 'dead', 'quarantined', ?3, attempt, ?2, 0
+	FROM {jobs} WHERE seq IN (SELECT value FROM json_each(?1)) AND followed <> 0`
 
 // vanished is the error of a crashed attempt.
 const vanished = "worker vanished while it ran the job"
@@ -57,6 +66,9 @@ type lostJob struct {
 	queue   string
 	charged bool
 	crashes int
+	batch   jobrt.ID
+	// cancelling is why its batch is cancelled, empty when it is not.
+	cancelling string
 }
 
 // Rescue implements [jobrt.Session].
@@ -100,9 +112,13 @@ func (s *sqliteSession) rescue(ctx context.Context, limit int) (rescued jobrt.Re
 func (s *sqliteSession) lost(ctx context.Context, q querier, now int64, limit int) (lost []lostJob, err error) {
 	err = collect(ctx, q, func(r rows) error {
 		var j lostJob
-		if err := r.Scan(&j.seq, &j.ref.ID, &j.ref.LeaseSeq, &j.queue, &j.charged, &j.crashes); err != nil {
+		var of optionalID
+		var cancelling text
+		err := r.Scan(&j.seq, &j.ref.ID, &j.ref.LeaseSeq, &j.queue, &j.charged, &j.crashes, &of, &cancelling)
+		if err != nil {
 			return err
 		}
+		j.batch, j.cancelling = of.ID, string(cancelling)
 		lost = append(lost, j)
 		return nil
 	}, s.d.names.sql(sqliteLost), now, limit)
@@ -113,6 +129,8 @@ func (s *sqliteSession) lost(ctx context.Context, q querier, now int64, limit in
 func (s *sqliteSession) takeBack(ctx context.Context, q querier, now int64, lost []lostJob) (jobrt.Rescued, error) {
 	var result jobrt.Rescued
 	var all, ready, dead []int64
+	var over []unstarted // members of cancelled batches
+	counts := make(batchCounts)
 	queues := make(map[string]bool)
 	for _, j := range lost {
 		all = append(all, j.seq)
@@ -123,12 +141,17 @@ func (s *sqliteSession) takeBack(ctx context.Context, q querier, now int64, lost
 			dead = append(dead, j.seq)
 			j.ref.LeaseSeq++ // as the job has it from now on
 			result.Quarantined = append(result.Quarantined, j.ref)
+			counts.end(j.batch, jobrt.StateDead, 1)
 			continue
 		}
 		ready = append(ready, j.seq)
+		if j.cancelling != "" {
+			over = append(over, unstarted{j.ref.ID, jobrt.StateCancelled, j.cancelling})
+			continue
+		}
 		queues[j.queue] = true
 	}
-	result.Ready = len(ready)
+	result.Ready = len(ready) - len(over)
 	result.Queues = slices.Sorted(maps.Keys(queues))
 	if len(all) == 0 {
 		return result, nil
@@ -141,13 +164,22 @@ func (s *sqliteSession) takeBack(ctx context.Context, q querier, now int64, lost
 			return result, err
 		}
 	}
+	if _, err := s.d.endUnstarted(ctx, q, now, over); err != nil {
+		return result, err
+	}
 	if len(dead) == 0 {
 		return result, nil
 	}
 	if _, err := q.exec(ctx, s.d.names.sql(sqliteQuarantine), seqsText(dead), now, vanished); err != nil {
 		return result, err
 	}
+	if _, err := q.exec(ctx, s.d.names.sql(sqliteTellQuarantined), seqsText(dead), now, vanished); err != nil {
+		return result, err
+	}
 	if _, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {jobs} WHERE seq IN (SELECT value FROM json_each(?1))`), seqsText(dead)); err != nil {
+		return result, err
+	}
+	if err := s.d.count(ctx, q, now, counts); err != nil {
 		return result, err
 	}
 	refs := refsText(result.Quarantined, func(r *jobrt.Ref) jobrt.Ref { return *r })

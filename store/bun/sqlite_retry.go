@@ -27,10 +27,11 @@ const sqliteDeadKeys = `
 //	?1 [id, …]   ?2 now   ?3 1 to forget failures and crashes
 const sqliteRevive = `
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, attempt, max_retries, crashes,
-		suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema, unique_key, args, tags, origin)
+		suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema, unique_key, args, tags, origin, followed,
+		inputs, batch_id)
 	SELECT id, service, kind, queue, 'ready', priority, ?2, created_at, iif(?3, 0, attempt), max_retries,
 		iif(?3, 0, crashes), iif(?3, 0, suspect), lease_seq, settled_seq, timeout_us, keep_result, args_schema,
-		unique_key, args, tags, origin
+		unique_key, args, tags, origin, followed, inputs, batch_id
 	FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`
 
 // sqliteRetakeKeys gives revived jobs their unique keys back; a time until which a key is taken anyway stays.
@@ -107,7 +108,28 @@ func (d *sqliteDialect) revivable(ctx context.Context, q querier, ids []jobrt.ID
 	return free, taken, err
 }
 
-// revive makes dead jobs ready.
+// sqliteDeadMembers counts dead jobs by batch: those that count as dead in it.
+//
+//	?1 [id, …]
+const sqliteDeadMembers = `
+	SELECT d.batch_id, count(*) FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value
+	WHERE d.batch_id IS NOT NULL AND d.reason <> 'undecodable' GROUP BY 1`
+
+// sqliteForgetDoubt removes the intents that dead jobs have left without a result.
+//
+//	?1 [id, …]
+const sqliteForgetDoubt = `
+	DELETE FROM {effects} WHERE done = 0 AND job_id IN (
+		SELECT d.id FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value WHERE d.reason = 'in doubt')`
+
+// sqliteSweepRevived makes Release end the jobs of cancelled batches among those that live again.
+//
+//	?1 [id, …]
+const sqliteSweepRevived = `
+	UPDATE {batches} SET sweep = 1 WHERE cancelling IS NOT NULL AND id IN (
+		SELECT d.batch_id FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value)`
+
+// revive makes dead jobs ready. reset is set when a person wants it: then even a member of a cancelled batch runs.
 func (d *sqliteDialect) revive(ctx context.Context, q querier, now int64, ids []jobrt.ID, reset bool) error {
 	if len(ids) == 0 {
 		return nil
@@ -119,8 +141,31 @@ func (d *sqliteDialect) revive(ctx context.Context, q querier, now int64, ids []
 	if _, err := q.exec(ctx, d.names.sql(sqliteRevive), text, now, reset); err != nil {
 		return err
 	}
-	_, err := q.exec(ctx, d.names.sql(`DELETE FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`), text)
-	return err
+	if _, err := q.exec(ctx, d.names.sql(sqliteUntell), text); err != nil {
+		return err
+	}
+	after := sqliteSweepRevived
+	if reset {
+		after = sqliteForgetDoubt
+	}
+	if _, err := q.exec(ctx, d.names.sql(after), text); err != nil {
+		return err
+	}
+	counts := make(batchCounts)
+	err := collect(ctx, q, func(r rows) error {
+		var batch jobrt.ID
+		var n int
+		err := r.Scan(&batch, &n)
+		counts.end(batch, jobrt.StateDead, -n)
+		return err
+	}, d.names.sql(sqliteDeadMembers), text)
+	if err != nil {
+		return err
+	}
+	if _, err := q.exec(ctx, d.names.sql(`DELETE FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`), text); err != nil {
+		return err
+	}
+	return d.count(ctx, q, now, counts)
 }
 
 // sqliteUndecodable lists dead jobs whose arguments may decode now, from one row number on.

@@ -149,6 +149,8 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 				return err
 			})
 		},
+		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
+		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
 	} {
 		for {
 			n, err := f()
@@ -176,10 +178,74 @@ func (s *sqliteSession) forget(ctx context.Context, keep time.Duration) (int64, 
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		_, err = q.exec(ctx, s.d.names.sql(`DELETE FROM {attempts} WHERE job_id IN (SELECT value FROM json_each(?1))`), idsText(ids))
-		return err
+		for _, text := range []string{
+			`DELETE FROM {attempts} WHERE job_id IN (SELECT value FROM json_each(?1))`,
+			`DELETE FROM {edges} WHERE child IN (SELECT value FROM json_each(?1))`,
+		} {
+			if _, err := q.exec(ctx, s.d.names.sql(text), idsText(ids)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return int64(len(ids)), err
+}
+
+// sqliteOldOutcomes lists outcomes of an age, a page after a place; sqliteOldBatches lists batches likewise.
+//
+//	?1 the first instant that is kept   ?2 instant and ?3 id of the last one   ?4 limit
+const sqliteOldOutcomes = `
+	SELECT ended_at, id FROM {outcomes} INDEXED BY {index:outcomes}_ended
+	WHERE ended_at < ?1 AND (ended_at, id) > (?2, ?3) ORDER BY ended_at, id LIMIT ?4`
+
+const sqliteOldBatches = `
+	SELECT finished_at, id FROM {batches} INDEXED BY {index:batches}_finished
+	WHERE finished_at IS NOT NULL AND finished_at < ?1 AND (finished_at, id) > (?2, ?3) ORDER BY finished_at, id LIMIT ?4`
+
+// sqliteForgetOutcomes deletes those of some outcomes that Release has told and no live or dead job needs.
+//
+//	?1 [id, …]
+const sqliteForgetOutcomes = `
+	DELETE FROM {outcomes}
+	WHERE id IN (SELECT value FROM json_each(?1)) AND released <> 0
+		AND NOT EXISTS (SELECT 1 FROM {edges} e CROSS JOIN {jobs} j ON j.id = e.child WHERE e.parent = {outcomes}.id)
+		AND NOT EXISTS (SELECT 1 FROM {edges} e CROSS JOIN {dead} d ON d.id = e.child WHERE e.parent = {outcomes}.id)`
+
+// sqliteForgetBatches deletes those of some batches that no live or dead job needs. One whose members are dead may open
+// again, and so may the one around it.
+//
+//	?1 [id, …]
+const sqliteForgetBatches = `
+	DELETE FROM {batches}
+	WHERE id IN (SELECT value FROM json_each(?1)) AND state <> 'open'
+		AND NOT EXISTS (SELECT 1 FROM {dead} d WHERE d.batch_id = {batches}.id)
+		AND NOT EXISTS (SELECT 1 FROM {batches} b WHERE b.within = {batches}.id)
+		AND NOT EXISTS (SELECT 1 FROM {outcomes} o WHERE o.id = {batches}.id)
+		AND NOT EXISTS (SELECT 1 FROM {edges} e CROSS JOIN {jobs} j ON j.id = e.child WHERE e.parent = {batches}.id)
+		AND NOT EXISTS (SELECT 1 FROM {edges} e CROSS JOIN {dead} d ON d.id = e.child WHERE e.parent = {batches}.id)`
+
+// forgetAfter returns a function that removes what is old and not needed, a page a call, and returns how much it has
+// looked at. What must stay is passed over.
+func (s *sqliteSession) forgetAfter(ctx context.Context, keep time.Duration, list, remove string) func() (int64, error) {
+	lastAt, lastID := int64(math.MinInt64), ""
+	return func() (int64, error) {
+		var ids []jobrt.ID
+		err := s.d.write(ctx, nil, func(q querier, now int64) error {
+			err := collect(ctx, q, func(r rows) error {
+				var id jobrt.ID
+				err := r.Scan(&lastAt, &id)
+				ids = append(ids, id)
+				return err
+			}, s.d.names.sql(list), now-micros(keep), lastAt, lastID, sqliteForgetBatch)
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			lastID = ids[len(ids)-1].String()
+			_, err = q.exec(ctx, s.d.names.sql(remove), idsText(ids))
+			return err
+		})
+		return int64(len(ids)), err
+	}
 }
 
 // cutLog shortens a write-ahead log that has grown. SQLite checkpoints by itself, but begins the log anew only in a

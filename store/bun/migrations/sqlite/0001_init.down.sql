@@ -1,3 +1,4 @@
+DROP TABLE IF EXISTS {effects};
 DROP TABLE {duties};
 DROP TABLE {uniques};
 DROP TABLE {workers};
