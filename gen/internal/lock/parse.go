@@ -16,7 +16,7 @@ import (
 // stand in any order, and a fact may stand twice, as merges leave them; line
 // ends may be those of Windows. The lock is nil when there are diagnostics.
 func Parse(file string, data []byte) (*Lock, []diag.Diagnostic) {
-	p := &parser{lock: &Lock{File: file}, jobs: map[string]*Job{}}
+	p := &parser{lock: &Lock{File: file}, jobs: map[string]*Job{}, shapes: map[string]*shape{}}
 	lines := strings.Split(string(bytes.TrimPrefix(data, []byte("\ufeff"))), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " \t\r")
@@ -65,10 +65,11 @@ func conflictMark(line string) bool {
 }
 
 type parser struct {
-	lock  *Lock
-	jobs  map[string]*Job
-	order []*Job
-	diags []diag.Diagnostic
+	lock   *Lock
+	jobs   map[string]*Job
+	order  []*Job
+	shapes map[string]*shape // of each schema
+	diags  []diag.Diagnostic
 
 	line int
 	text string
@@ -132,8 +133,8 @@ func (p *parser) fact(line string) {
 	if j.lines["first"] == 0 {
 		j.lines["first"] = p.line
 	}
-	p.value(j, keyword, rest)
 	if key := keyword + " " + rest; j.lines[key] == 0 {
+		p.value(j, keyword, rest)
 		j.lines[key] = p.line
 	}
 }
@@ -163,9 +164,9 @@ func (p *parser) value(j *Job, keyword, rest string) {
 	case "on-failure":
 		p.word(rest, &j.OnFailure)
 	case "arg":
-		p.schema(j.Name, &j.Args, rest)
+		p.schema(j, keyword, &j.Args, rest)
 	case "res":
-		p.schema(j.Name, &j.Result, rest)
+		p.schema(j, keyword, &j.Result, rest)
 	case "once":
 		if _, err := splitPath(rest); err != nil {
 			p.garbage(err.Error())
@@ -201,7 +202,7 @@ func (p *parser) value(j *Job, keyword, rest string) {
 			i = len(j.Old)
 			j.Old = append(j.Old, Old{Version: n})
 		}
-		p.schema(j.Name, &j.Old[i].Lines, line)
+		p.schema(j, keyword+" "+version, &j.Old[i].Lines, line)
 	case "parent":
 		p.parent(j, rest)
 	}
@@ -230,7 +231,7 @@ func (p *parser) parent(j *Job, rest string) {
 		return
 	}
 	j.Parents[n].Form = form
-	p.schema(j.Name, &j.Parents[n].Lines, line)
+	p.schema(j, "parent "+slot, &j.Parents[n].Lines, line)
 }
 
 // The forms of parents.
@@ -250,24 +251,25 @@ func (p *parser) word(text string, to *[]string) {
 	*to = append(*to, text)
 }
 
-// schema adds a line to a wire schema.
-func (p *parser) schema(name string, to *[]string, line string) {
+// schema adds a line to a wire schema of a job, which what tells from its
+// others.
+func (p *parser) schema(j *Job, what string, to *[]string, line string) {
 	if line == none {
 		return
 	}
-	if _, err := shapeOf([]string{line}); err != nil {
-		p.garbage(err.Error())
-		return
-	}
-	if slices.Contains(*to, line) {
-		return
+	key := what + " " + j.Name
+	if p.shapes[key] == nil {
+		p.shapes[key] = &shape{}
 	}
 	var two contradiction
-	if _, err := shapeOf(append(slices.Clip(*to), line)); errors.As(err, &two) {
-		p.contradiction(name+": "+err.Error(), 0)
-		return
+	switch err := p.shapes[key].add(line); {
+	case errors.As(err, &two):
+		p.contradiction(j.Name+": "+err.Error(), 0)
+	case err != nil:
+		p.garbage(err.Error())
+	default:
+		*to = append(*to, line)
 	}
-	*to = append(*to, line)
 }
 
 // finish checks what needs the whole file.
