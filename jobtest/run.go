@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -42,8 +43,8 @@ func (o Outcome) String() string {
 
 // RunNext runs the ready job that comes first, over all queues, among the kinds of reg, and returns how its attempt
 // ended. It runs in a pool of its own, exactly as in a worker: decoding, timeout, panics, retries and all. It returns
-// once the attempt is settled. What has come due by the store's clock is ready. When nothing is, the test fails with a
-// list of what there is.
+// once the attempt is settled. What has come due by the store's clock, or waits for what has ended, is ready. When
+// nothing is, the test fails with a list of what there is.
 func (e *Env) RunNext(tb testing.TB, reg *jobrt.Registry) Outcome {
 	tb.Helper()
 	outcome, ok := e.runNext(tb, reg)
@@ -104,6 +105,9 @@ func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[
 
 func (e *Env) runNext(tb testing.TB, reg *jobrt.Registry) (Outcome, bool) {
 	tb.Helper()
+	if _, err := (&session{m: e.Store}).Release(context.Background(), math.MaxInt); err != nil {
+		tb.Fatalf("jobtest: release: %v", err)
+	}
 	info, ok := e.Store.next(reg.Kinds())
 	if !ok {
 		return Outcome{}, false
@@ -180,6 +184,9 @@ type singleJob struct {
 	id      jobrt.ID
 	settled chan jobrt.Finish // gets the Finish by which the pool settled the job
 }
+
+// Unwrap lets jobs of the handler's client wait for those of the test's.
+func (s *singleJob) Unwrap() jobrt.Store { return s.Memory }
 
 // Finish passes on to the store and tells of the job's end.
 func (s *singleJob) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {

@@ -146,12 +146,38 @@ func TestABadParentIsRefusedAndNothingIsSent(t *testing.T) {
 	})
 }
 
+// wrapping is a store around another.
+type wrapping struct{ Store }
+
+func (w wrapping) Unwrap() Store { return w.Store }
+
 // Two clients on one store share their jobs.
 func TestAParentOfAnotherClientOnTheSameStoreWillDo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := new(fakeStore)
-		if _, err := Enqueue(t.Context(), newTestClient(t, s), sendJob(), order{}, After(handleOn(newTestClient(t, s)))); err != nil {
-			t.Error(err)
+		for name, other := range map[string]Store{"same": s, "wrapped": wrapping{s}, "wrapped twice": wrapping{&wrapping{s}}} {
+			if _, err := Enqueue(t.Context(), newTestClient(t, s), sendJob(), order{}, After(handleOn(newTestClient(t, other)))); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// oddStore cannot be compared.
+type oddStore struct {
+	Store
+	_ []int
+}
+
+func TestAStoreThatCannotBeComparedIsAnotherStore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newTestClient(t, oddStore{Store: new(fakeStore)})
+		if _, err := Enqueue(t.Context(), c, sendJob(), order{}, After(handleOn(c))); err != nil {
+			t.Errorf("the same client: %v", err)
+		}
+		other := newTestClient(t, oddStore{Store: new(fakeStore)})
+		if _, err := Enqueue(t.Context(), c, sendJob(), order{}, After(handleOn(other))); !errors.Is(err, ErrOtherStore) {
+			t.Errorf("another client: %v, want ErrOtherStore", err)
 		}
 	})
 }

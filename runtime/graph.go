@@ -160,4 +160,15 @@ func (s *scope) nextClient(ctx context.Context, use *Client) (*Client, error) {
 func sameTx(a, b *txHolder) bool { return a == b || a != nil && b != nil && same(a.tx, b.tx) }
 
 // sameStore reports whether two clients are on one store.
-func sameStore(a, b *Client) bool { return a == b || same(a.store, b.store) }
+func sameStore(a, b *Client) bool { return a == b || same(innermost(a.store), innermost(b.store)) }
+
+// innermost is the store that others wrap.
+func innermost(s Store) Store {
+	for {
+		w, wraps := s.(interface{ Unwrap() Store })
+		if !wraps {
+			return s
+		}
+		s = w.Unwrap()
+	}
+}

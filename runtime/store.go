@@ -15,6 +15,9 @@ import (
 // that wraps [ErrUncertain] says that the outcome of a commit is unknown, and the same call may be sent again. All
 // other errors are final for this call.
 //
+// A Store that wraps another and has its jobs says so by a method Unwrap() Store: then jobs of the two may wait for each
+// other.
+//
 // A Store is safe for concurrent use.
 type Store interface {
 	// Insert stores a batch, all or nothing, in one transaction: tx, or the store's own when tx is nil. Results are in
