@@ -320,7 +320,7 @@ func (c *comparison) argsOf(old, now *Job) []Finding {
 				Rule: VersionNoUpgrade, Verdict: Breaking, Job: old.Name, Pos: at,
 				Message: fmt.Sprintf("%s has version %d, and nothing upgrades rows of version %d", now.Name, now.Version, v.Version),
 				Rows:    fmt.Sprintf("rows of version %d would be read as if they had the meaning of version %d", v.Version, now.Version),
-				Fix:     fmt.Sprintf("write func Upgrade%s that takes the arguments as they were in version %d and returns those of version %d", lastPart(now.Name), v.Version, now.Version),
+				Fix:     fmt.Sprintf("write the upgrade function for version %d: jobgen explain JG078 shows one", v.Version),
 			})
 			continue
 		}
@@ -346,7 +346,7 @@ func (c *comparison) fields(of fieldsOf, before, now []string) []Finding {
 		if d.path != "" {
 			name += " " + d.path
 		}
-		upgrade := fmt.Sprintf("version=%d with func Upgrade%s, which turns the old type into the new one", of.now.Version+1, lastPart(of.now.Name))
+		upgrade := of.now.upgrade(of.now.Version)
 		if of.keyword != "arg" {
 			upgrade = "a version of its own"
 		}
@@ -369,6 +369,14 @@ func (c *comparison) fields(of fieldsOf, before, now []string) []Finding {
 		fs = append(fs, f)
 	})
 	return fs
+}
+
+// upgrade says how the arguments of a version get another shape.
+func (j *Job) upgrade(version int) string {
+	if j.argsType == "" || version > 1 {
+		return fmt.Sprintf("version=%d with an upgrade function for version %d (jobgen explain JG078 shows one)", version+1, version)
+	}
+	return fmt.Sprintf("version=2 with func Upgrade%[1]s(old %[1]sV1) %[1]s, where %[1]sV1 is the type as it was", j.argsType)
 }
 
 // lastName returns the JSON name that a path ends with.

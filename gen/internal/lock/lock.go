@@ -40,6 +40,7 @@ type Job struct {
 	OnFailure []string             // likewise
 	Once      []string             // JSON paths of the key of its effect, sorted; "." for a handler that sees to it
 	Pos       model.Pos            // the handler; invalid when read from a file
+	argsType  string               // Go name of the arguments' type; empty when read from a file
 	lines     map[string]int       // fact -> line of the file that it was read from
 	fields    map[string]model.Pos // keyword and path -> field in the Go source
 }

@@ -31,6 +31,9 @@ func fromJob(m *model.Module, j *model.Job) *Job {
 		Pos:     j.Pos,
 		fields:  map[string]model.Pos{},
 	}
+	if j.Args != nil && j.Args.Name != nil {
+		job.argsType = j.Args.Name.Name
+	}
 	place(job.fields, "arg", "", j.Args)
 	place(job.fields, "res", "", j.Result)
 	job.Once = onceKey(j)
