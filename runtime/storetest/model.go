@@ -19,6 +19,11 @@ var modelCases = []testCase{
 		}
 	}},
 	{name: "many workers that fail, vanish and come back end each job once", run: chaos},
+	{name: "many workers leave every job of random graphs as its parents decide", run: func(e *env) {
+		for range 3 {
+			graphChaos(newEnv(e.T, e.h))
+		}
+	}},
 }
 
 // seed returns the seed of a random case and prints it when the case fails.
