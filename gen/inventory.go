@@ -36,7 +36,7 @@ type Job struct {
 	Priority  int               `json:"priority"`
 	Retry     int               `json:"retry"`
 	Schedule  string            `json:"schedule,omitempty"` // cron= or every=
-	Zone      string            `json:"tz,omitempty"`       // of the schedule
+	Zone      string            `json:"tz,omitempty"`       // of cron=
 	Owner     string            `json:"owner,omitempty"`    // the job's, else its queue's
 	Risk      string            `json:"risk,omitempty"`     // the job's, else its queue's
 	Once      string            `json:"once,omitempty"`
@@ -67,7 +67,7 @@ func inventory(m *model.Module) ([]Job, []Queue) {
 		d := declared(q.Declared)
 		queues[q.Name] = Queue{
 			Name: q.Name, Declared: true, Workers: q.Workers, Owner: d["owner"], OnCall: d["oncall"],
-			Escalation: d["escalation"], Runbook: d["runbook"], SLO: d["slo"], Risk: d["risk"],
+			Escalation: d["escalation"], Runbook: d["runbook"], SLO: graph.ShortDuration(d["slo"]), Risk: d["risk"],
 		}
 	}
 	jobs := make([]Job, 0, len(m.Jobs))
@@ -82,12 +82,12 @@ func inventory(m *model.Module) ([]Job, []Queue) {
 			Name: j.Name, Func: j.GoName(), Stub: j.Enqueue(), Package: j.Func.Path, File: j.Pos.File, Line: j.Pos.Line,
 			Queue: queue.Name, Priority: j.Settings.Priority, Retry: j.Settings.Retry,
 			Schedule: set["cron"], Owner: cmp.Or(set["owner"], queue.Owner), Risk: cmp.Or(set["risk"], queue.Risk),
-			Once: set["once"], Timeout: set["timeout"], Settings: set,
+			Once: set["once"], Timeout: graph.ShortDuration(set["timeout"]), Settings: set,
 		}
 		if set["every"] != "" {
-			job.Schedule = "every " + graph.Every(set["every"])
+			job.Schedule = "every " + graph.ShortDuration(set["every"])
 		}
-		if job.Schedule != "" {
+		if set["cron"] != "" {
 			job.Zone = cmp.Or(set["tz"], "UTC")
 		}
 		if j.Args != nil {

@@ -144,13 +144,13 @@ func schedule(j *model.Job) string {
 	case get("cron") != "":
 		return get("cron")
 	case get("every") != "":
-		return "every " + Every(get("every"))
+		return "every " + ShortDuration(get("every"))
 	}
 	return ""
 }
 
-// Every shortens a duration as package time prints it: 15m0s is 15m.
-func Every(duration string) string {
+// ShortDuration shortens a duration as package time prints it: 15m0s is 15m.
+func ShortDuration(duration string) string {
 	if s, ok := strings.CutSuffix(duration, "m0s"); ok {
 		duration = s + "m"
 	}
@@ -167,6 +167,9 @@ func aboutQueue(q *model.Queue) string {
 	}
 	for _, key := range []string{"owner", "oncall", "slo", "risk"} {
 		if v := setting(q.Declared, key); v != "" {
+			if key == "slo" {
+				v = ShortDuration(v)
+			}
 			parts = append(parts, key+" "+v)
 		}
 	}
@@ -183,6 +186,9 @@ func aboutJob(j *model.Job) []string {
 	}
 	for _, key := range []string{"owner", "risk", "once", "timeout", "deprecated"} {
 		if v := setting(j.Settings.Declared, key); v != "" {
+			if key == "timeout" {
+				v = ShortDuration(v)
+			}
 			lines = append(lines, key+" "+v)
 		}
 	}
