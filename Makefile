@@ -23,10 +23,10 @@ TESTLOG := go run -C tools ./testlog
 # compiles would go through every dependency again.
 GOTEST  := go test -json -vet=off -count=1 -timeout=$(TIMEOUT)
 
-.PHONY: help test need lint fmt tidy generated unit race tools-test generate bench fuzz
+.PHONY: help test need lint fmt tidy generated unit race tools-test generate bench bench-mistakes fuzz
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: need lint generated race unit tools-test ## install what is missing, then run every check and test
 
@@ -66,6 +66,14 @@ generate: ## run the generators
 
 bench: ## run the benchmarks
 	go test -run='^$$' -bench=. -benchmem -timeout=30m ./...
+
+# Not a part of `make test`: River, asynq and what they need are nobody's
+# dependencies but this target's. `make test` holds the page against the names
+# and the shape of these tests.
+bench-mistakes: need ## prove what docs/mistakes.md says of River and asynq
+	go -C bench mod tidy -diff
+	go -C bench vet ./...
+	go -C bench test -count=1 -timeout=$(TIMEOUT) ./mistakes
 
 fuzz: ## fuzz each target for FUZZTIME (10s)
 	@for pkg in $$(go list ./...); do \
