@@ -70,6 +70,9 @@ func (r *renderer) collectCodecs() {
 		for _, p := range j.Parents {
 			root(p.Type, p.Schema)
 		}
+		for _, u := range j.Upgrades {
+			root(u.Type, u.Schema)
+		}
 	}
 
 	for _, t := range r.m.Types {

@@ -19,12 +19,12 @@ import (
 // locals are the identifiers of generated function bodies and of the two packages' unexported declarations. No import
 // may have such a name.
 var locals = []string{
-	"args", "c", "ctx", "d", "data", "defaultClient", "dst", "err", "from", "id", "in", "keyErr", "missing", "opts", "r", "start",
-	"store", "v",
+	"args", "c", "ctx", "d", "data", "defaultClient", "done", "dst", "err", "from", "id", "in", "job", "keyErr", "missing", "old", "opts", "r",
+	"result", "start", "store", "v",
 }
 
-// numbered are locals that carry the depth of a nested loop.
-var numbered = regexp.MustCompile(`^[eik]\d*$`)
+// numbered are locals that carry the depth of a nested loop or a version.
+var numbered = regexp.MustCompile(`^([eik]\d*|v\d+)$`)
 
 // baseImports have the first choice of names, in this order.
 var baseImports = []model.Import{

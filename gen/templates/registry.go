@@ -17,6 +17,7 @@ import (
 func (r *renderer) registerFile() *jen.File {
 	m := r.m
 	f := r.newFile(m.OutPath+"/"+m.WorkerDir, m.WorkerDir)
+	r.nameUpgraded()
 	f.PackageComment(fmt.Sprintf("// Package %s joins the jobs of service %s with their handlers.", m.WorkerDir, m.Service))
 
 	versionCheck(f.Group)
@@ -43,10 +44,37 @@ func (r *renderer) registerFile() *jen.File {
 		r.registerBody(g)
 	})
 
+	f.Line()
+	comment(f.Group,
+		"Preflight reads every job of the service that waits in store, or is dead, as this build would, and changes nothing.",
+		"Run it before a deploy.")
+	f.Func().Id("Preflight").Params(jen.Id("ctx").Qual("context", "Context"), jen.Id("store").Qual(pathJobrt, "Store")).
+		Params(jen.Qual(pathJobrt, "PreflightReport"), jen.Error()).Block(
+		jen.Return(jen.Qual(pathJobrt, "Preflight").Custom(jen.Options{Open: "(", Close: ")", Separator: ",", Multi: len(m.Jobs) > 2}, r.preflightArgs()...)))
+
+	for _, j := range m.Jobs {
+		r.upgraded(f, j)
+	}
 	for _, j := range m.Jobs {
 		r.handlerCheck(f, j)
 	}
 	return f
+}
+
+func (r *renderer) preflightArgs() []jen.Code {
+	args := []jen.Code{jen.Id("ctx"), jen.Id("store")}
+	for _, j := range r.m.Jobs {
+		args = append(args, r.registered(j))
+	}
+	return args
+}
+
+// registered emits the descriptor that a worker uses.
+func (r *renderer) registered(j *model.Job) *jen.Statement {
+	if fn := r.upgradedName[j]; fn != "" {
+		return jen.Id(fn).Call()
+	}
+	return jen.Qual(r.m.OutPath, j.Descriptor())
 }
 
 func (r *renderer) registerBody(g *jen.Group) {
@@ -77,9 +105,10 @@ func (r *renderer) registerBody(g *jen.Group) {
 		}
 		check(g, jen.Qual(pathJobrt, register).CallFunc(func(g *jen.Group) {
 			g.Id("r")
-			g.Qual(r.m.OutPath, j.Descriptor())
+			g.Add(r.registered(j))
 			g.Add(r.handler(j))
 			permanent(g, j.Settings.Permanent)
+			r.verify(g, j)
 		}))
 	}
 	g.Return(jen.Nil())
@@ -142,6 +171,33 @@ func bound(j *model.Job, fn model.Name, method bool) *jen.Statement {
 		return jen.Id("d").Dot(j.Receiver.Dep.Field).Dot(fn.Name)
 	}
 	return name(fn)
+}
+
+// verify emits the function of verify=, wrapped where the job has no result to tell:
+//
+//	jobrt.Verify(func(ctx context.Context, args jobs.SendInvoice) (jobrt.None, bool, error) {
+//		done, err := billing.InvoiceWasSent(ctx, args)
+//		return jobrt.None{}, done, err
+//	})
+func (r *renderer) verify(g *jen.Group, j *model.Job) {
+	if j.Verify == nil {
+		return
+	}
+	fn := bound(j, j.Verify.Func, j.Verify.Method)
+	call := jen.Add(fn).Call(jen.Id("ctx"), jen.Id("args"))
+	wrapped := func(body ...jen.Code) *jen.Statement {
+		return jen.Func().Params(jen.Id("ctx").Qual("context", "Context"), jen.Id("args").Add(typeOrNone(j.Args))).
+			Params(typeOrNone(j.Result), jen.Bool(), jen.Error()).Block(body...)
+	}
+	switch {
+	case j.Result == nil:
+		fn = wrapped(
+			jen.List(jen.Id("done"), jen.Err()).Op(":=").Add(call),
+			jen.Return(jen.Qual(pathJobrt, "None").Values(), jen.Id("done"), jen.Err()))
+	case j.Verify.Method: // sees a value receiver's value of that moment, as the handler does
+		fn = wrapped(jen.Return(call))
+	}
+	g.Qual(pathJobrt, "Verify").Call(fn)
 }
 
 // permanent emits the errors that no retry can cure.

@@ -29,6 +29,8 @@ type renderer struct {
 
 	codecs map[*model.Type]*codec  // of arguments, results and the structs within them
 	params map[*model.Job][]string // names of parent parameters
+
+	upgradedName map[*model.Job]string // functions that return descriptors with upgrades
 }
 
 // Render returns the files of m by slash-separated path relative to the output directory. It is an error when two jobs

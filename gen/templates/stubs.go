@@ -15,8 +15,9 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 		if i > 0 {
 			f.Line()
 		}
-		key := r.uniqueKey(f, j)
-		r.descriptor(f, j, key)
+		unique, once := r.uniqueKey(f, j), r.onceKey(f, j)
+		r.descriptor(f, j, unique, once)
+		r.upgradeCodecs(f, j)
 		for _, stub := range j.Stubs() {
 			r.stub(f, j, stub)
 		}
@@ -28,7 +29,7 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 // when a handler enqueues its own job, be an initialization cycle:
 //
 //	var SendInvoiceJob = &jobrt.Job[jobs.SendInvoice, jobs.Receipt]{…}
-func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey string) {
+func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey, onceKey string) {
 	comment(f.Group, j.Descriptor()+" describes "+j.GoName()+".")
 	f.Var().Id(j.Descriptor()).Op("=").Op("&").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).Add(fields(func(set setter) {
 		set("Service", jen.Lit(r.m.Service))
@@ -42,8 +43,14 @@ func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey string) {
 		if uniqueKey != "" {
 			set("UniqueKey", jen.Id(uniqueKey))
 		}
+		if onceKey != "" {
+			set("OnceKey", jen.Id(onceKey))
+		}
 		if len(j.Parents) > 0 {
 			set("Parents", r.parentTypes(j))
+		}
+		if len(j.Next) > 0 {
+			set("Next", nextList(j))
 		}
 	}))
 }

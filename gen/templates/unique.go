@@ -19,44 +19,53 @@ func (r *renderer) uniqueKey(f *jen.File, j *model.Job) string {
 	switch {
 	case u == nil:
 		return ""
-	case j.Args == nil:
-		fn := r.unexported("unique" + j.Stub)
-		r.uniqueFunc(f, fn, j, func(g *jen.Group) {
-			g.Return(jen.Append(jen.Id("dst"), jen.Lit("[]").Op("...")), jen.Nil())
-		})
-		return fn
-	case u.All || len(u.Fields) == 0:
+	case j.Args != nil && (u.All || len(u.Fields) == 0):
 		return r.codecs[j.Args].append
 	}
 	fn := r.unexported("unique" + j.Stub)
-	r.uniqueFunc(f, fn, j, func(g *jen.Group) {
-		for _, ref := range u.Fields {
+	r.keyFunc(f, j, fn, "says which "+j.GoName()+" jobs are the same work.", u.Fields)
+	return fn
+}
+
+// onceKey is uniqueKey for once=.
+func (r *renderer) onceKey(f *jen.File, j *model.Job) string {
+	if len(j.Settings.Once) == 0 {
+		return ""
+	}
+	fn := r.unexported("once" + j.Stub)
+	r.keyFunc(f, j, fn, "says which work of "+j.GoName()+" is done once.", j.Settings.Once)
+	return fn
+}
+
+// keyFunc emits a function that appends fields of the arguments as a JSON list.
+func (r *renderer) keyFunc(f *jen.File, j *model.Job, fn, does string, refs []model.FieldRef) {
+	comment(f.Group, fn+" "+does)
+	f.Func().Id(fn).Params(jen.Id("dst").Index().Byte(), jen.Id("v").Op("*").Add(typeOrNone(j.Args))).Params(jen.Index().Byte(), jen.Error()).BlockFunc(func(g *jen.Group) {
+		if len(refs) == 0 {
+			g.Return(jen.Append(jen.Id("dst"), jen.Lit("[]").Op("...")), jen.Nil())
+			return
+		}
+		for _, ref := range refs {
 			if fallible(ref.Leaf()) {
 				g.Var().Err().Error()
 				break
 			}
 		}
-		for i, ref := range u.Fields {
+		for i, ref := range refs {
 			if i == 0 {
 				appendByte(g, '[')
 			} else {
 				appendByte(g, ',')
 			}
-			r.uniqueField(g, ref, variable("v"), 0)
+			r.keyField(g, ref, variable("v"), 0)
 		}
 		g.Return(jen.Append(jen.Id("dst"), jen.LitRune(']')), jen.Nil())
 	})
-	return fn
-}
-
-func (r *renderer) uniqueFunc(f *jen.File, fn string, j *model.Job, body func(*jen.Group)) {
-	comment(f.Group, fn+" says which "+j.GoName()+" jobs are the same work.")
-	f.Func().Id(fn).Params(jen.Id("dst").Index().Byte(), jen.Id("v").Op("*").Add(typeOrNone(j.Args))).Params(jen.Index().Byte(), jen.Error()).BlockFunc(body)
 	f.Line()
 }
 
-// uniqueField emits the steps of one reference from step n on.
-func (r *renderer) uniqueField(g *jen.Group, ref model.FieldRef, p place, n int) {
+// keyField emits the steps of one reference from step n on.
+func (r *renderer) keyField(g *jen.Group, ref model.FieldRef, p place, n int) {
 	step := ref.Steps[n]
 	p = p.within([]string{step.Name})
 	if n == len(ref.Steps)-1 {
@@ -65,8 +74,8 @@ func (r *renderer) uniqueField(g *jen.Group, ref model.FieldRef, p place, n int)
 		return
 	}
 	if step.Type.Kind == model.Pointer {
-		orNull(g, p, func(g *jen.Group) { r.uniqueField(g, ref, p, n+1) })
+		orNull(g, p, func(g *jen.Group) { r.keyField(g, ref, p, n+1) })
 		return
 	}
-	r.uniqueField(g, ref, p, n+1)
+	r.keyField(g, ref, p, n+1)
 }

@@ -54,7 +54,6 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 			if j := c.job(m.Service, f); j != nil {
 				pkg.Jobs = append(pkg.Jobs, j)
 				m.Jobs = append(m.Jobs, j)
-				c.jobs[f] = j
 				c.imports[p.Path] = p.Name
 			}
 		}
@@ -90,10 +89,19 @@ type checker struct {
 	queues   map[string]*model.Queue
 	imports  map[string]string
 	jobs     map[*load.Func]*model.Job // those that are right by themselves
+	handlers []*handler                // the same, in source order
 	awaited  []awaited
 	returned []*types.Named // results of all annotated functions, None for those without
 	unread   bool           // some annotated function's signature could not be read
 	diags    []diag.Diagnostic
+}
+
+// handler is a job with what it was made from.
+type handler struct {
+	f            *load.Func
+	job          *model.Job
+	settings     merged
+	args, result *types.Named // nil where it has none
 }
 
 func (c *checker) report(code string, pos model.Pos, message string, notes ...diag.Note) *diag.Diagnostic {
@@ -113,7 +121,7 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	c.placement(f)
 	c.receiver(f, j)
 	args, result, whole := c.signature(f, j)
-	c.settings(f, j, service, args)
+	settings := c.settings(f, j, service, args)
 	complete := f.Object != nil && whole
 	c.clock(f, j, args)
 	if args != nil {
@@ -131,6 +139,8 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	if len(c.diags) > before || !complete {
 		return nil
 	}
+	c.jobs[f] = j
+	c.handlers = append(c.handlers, &handler{f, j, settings, args, result})
 	return j
 }
 

@@ -193,4 +193,10 @@ func (c *checker) connect(m *model.Module) {
 			}
 		}
 	}
+	for _, h := range c.handlers {
+		c.continuations(h)
+		c.verify(h)
+	}
+	c.nextCycles()
+	c.upgrades()
 }

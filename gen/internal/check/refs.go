@@ -2,6 +2,7 @@ package check
 
 import (
 	"go/types"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -48,6 +49,7 @@ func takesNoArguments(sig *types.Signature) bool {
 func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, args *types.Named) (model.FieldRef, bool) {
 	var ref model.FieldRef
 	var at types.Type = args
+	secret := ""
 	where := args.Obj().Name()
 	for _, name := range strings.Split(text, ".") {
 		if p, ok := types.Unalias(at).Underlying().(*types.Pointer); ok {
@@ -61,7 +63,7 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 			c.fieldFault(s, i, where+" is "+c.types.short(at)+" and has no field "+name)
 			return ref, false
 		}
-		obj, _, _ := types.LookupFieldOrMethod(at, true, f.Object.Pkg(), name)
+		obj, index, _ := types.LookupFieldOrMethod(at, true, f.Object.Pkg(), name)
 		field, ok := obj.(*types.Var)
 		if !ok {
 			fields := fieldNames(at)
@@ -71,6 +73,9 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 			}
 			return ref, false
 		}
+		if secret == "" && isSecret(at, index) {
+			secret = where + "." + name
+		}
 		at = field.Type()
 		where += "." + name
 		step, faults := c.types.build(at)
@@ -79,11 +84,50 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 		}
 		ref.Steps = append(ref.Steps, model.FieldStep{Name: name, Type: step})
 	}
+	if secret == "" && holdsSecret(ref.Leaf()) {
+		secret = where
+	}
+	if secret != "" && (s.Key.Name == "once" || s.Key.Name == "unique") {
+		c.valueFault("JG076", s, i, s.Key.Name+": "+secret+" is secret, and the key would outlive it outside the arguments; use a field that is not, such as an id or a hash")
+		return ref, false
+	}
 	if why := badKey(s.Key.Name, ref.Leaf()); why != "" {
 		c.fieldFault(s, i, where+" ("+c.types.short(at)+") "+why)
 		return ref, false
 	}
 	return ref, true
+}
+
+// isSecret reports whether the field at an index path of a struct, or one that it is promoted through, is tagged
+// job:"secret".
+func isSecret(t types.Type, index []int) bool {
+	for _, i := range index {
+		if p, ok := t.Underlying().(*types.Pointer); ok {
+			t = p.Elem()
+		}
+		st, ok := t.Underlying().(*types.Struct)
+		if !ok {
+			return false
+		}
+		if slices.Contains(strings.Split(reflect.StructTag(st.Tag(i)).Get("job"), ","), "secret") {
+			return true
+		}
+		t = st.Field(i).Type()
+	}
+	return false
+}
+
+// holdsSecret reports whether a stored value has a part that is tagged job:"secret".
+func holdsSecret(t *model.Type) bool {
+	if t == nil {
+		return false
+	}
+	for _, f := range t.Fields {
+		if f.Secret || holdsSecret(f.Type) {
+			return true
+		}
+	}
+	return holdsSecret(t.Elem)
 }
 
 func (c *checker) fieldFault(s *load.Setting, i int, why string) *diag.Diagnostic {
@@ -211,24 +255,62 @@ func errorRef(obj types.Object) (ref model.ErrorRef, why string) {
 	return ref, why
 }
 
-// functions checks that functions named by settings exist.
-func (c *checker) functions(f *load.Func, m merged) {
-	for _, key := range []string{"verify", "then", "on-failure"} {
-		if m.has(key) == 0 {
-			continue
+// verify checks the function of verify=, which must have the types of the job.
+func (c *checker) verify(h *handler) {
+	if h.settings.has("verify") == 0 || len(h.job.Settings.Once) == 0 {
+		return
+	}
+	s := h.settings["verify"].Setting
+	name := s.Text()
+	fn := h.f.Verify()
+	if fn == nil {
+		all := c.src.FuncNames(h.f)
+		slices.Sort(all)
+		d := c.valueFault("JG052", s, 0, "verify: "+name+" is not a function of package "+h.f.Package.Name+diag.DidYouMean(name, all))
+		if near := diag.Suggest(name, all); near != "" {
+			d.Fixes = s.ValueFix(0, near)
 		}
-		s := m[key].Setting
-		for i, v := range s.Values {
-			name := v.Text
-			if !c.src.Declares(f, name) {
-				all := c.src.FuncNames(f)
-				slices.Sort(all)
-				d := c.report("JG052", s.ValuePos(i), key+": "+name+" is not a function of package "+f.Package.Name+diag.DidYouMean(name, all))
-				d.End = s.ValueEnd(i)
-				if near := diag.Suggest(name, all); near != "" {
-					d.Fixes = s.ValueFix(i, near)
-				}
-			}
+		return
+	}
+	if fn.Object == nil {
+		return // reported as a type error
+	}
+	want := "func(context.Context, " + c.types.short(h.args) + ") ("
+	if h.result != nil {
+		want += c.types.short(h.result) + ", "
+	}
+	want += "bool, error)"
+	why := ""
+	switch {
+	case fn.Method && (h.job.Receiver == nil || !h.f.Owns(fn)):
+		why = "is a method of another type than the job's; name a function, or a method of the job's receiver"
+	case !fn.Object.Exported():
+		why = "is unexported, so the registry can't name it; call it " + exportedName(fn.Name.Name)
+	case fn.Object.Signature().TypeParams() != nil || !c.verifies(fn.Object.Signature(), h):
+		why = "must be " + want + ": it tells whether the work was done"
+		if h.result != nil {
+			why += ", and with which result"
 		}
 	}
+	if why != "" {
+		c.valueFault("JG077", s, 0, "verify: "+name+" "+why, diag.Note{Pos: fn.Pos, Message: "it is declared here"})
+		return
+	}
+	h.job.Verify = &model.Verify{Func: fn.Name, Method: fn.Method}
+}
+
+// verifies reports whether a function fits verify= of a job.
+func (c *checker) verifies(sig *types.Signature, h *handler) bool {
+	in, out := sig.Params(), sig.Results()
+	if sig.Variadic() || in.Len() != 2 || !isNamed(in.At(0).Type(), "context", "Context") || !types.Identical(in.At(1).Type(), h.args) {
+		return false
+	}
+	n := out.Len()
+	if n < 2 || !isError(out.At(n-1).Type()) || !types.Identical(out.At(n-2).Type(), types.Typ[types.Bool]) {
+		return false
+	}
+	if h.result == nil {
+		return n == 2
+	}
+	return n == 3 && types.Identical(out.At(0).Type(), h.result)
 }

@@ -33,6 +33,14 @@ type mergedSetting struct {
 // has returns the level of a key, 0 when it isn't set.
 func (m merged) has(key string) level { return m[key].level }
 
+// pos returns the place of a key, or another when it isn't set.
+func (m merged) pos(key string, other model.Pos) model.Pos {
+	if s, ok := m[key]; ok {
+		return s.Pos
+	}
+	return other
+}
+
 func (m merged) text(key string) string {
 	if s, ok := m[key]; ok {
 		return s.Text()
@@ -84,7 +92,7 @@ func (c *checker) merge(f *load.Func) merged {
 }
 
 // settings fills in what annotations say about a job.
-func (c *checker) settings(f *load.Func, j *model.Job, service string, args *types.Named) {
+func (c *checker) settings(f *load.Func, j *model.Job, service string, args *types.Named) merged {
 	m := c.merge(f)
 	if !f.Faulty { // what seems to be missing may be what could not be read
 		c.consistent(m)
@@ -125,7 +133,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 	s.ConcurrencyKey = c.refs(f, m, "concurrency-key", args)
 	s.RateKey = c.refs(f, m, "rate-key", args)
 	s.Permanent = c.permanent(f, m)
-	c.functions(f, m)
+	s.RerunInDoubt = m.text("in-doubt") == "rerun" && s.Once != nil
 
 	if stub := m.text("stub"); stub != "" {
 		j.Stub = stub
@@ -141,6 +149,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 		s.Declared = append(s.Declared, model.Setting{Key: name, Value: set.Text()})
 	}
 	slices.SortFunc(s.Declared, func(a, b model.Setting) int { return cmp.Compare(a.Key, b.Key) })
+	return m
 }
 
 // consistent reports settings that contradict or need each other.
@@ -168,6 +177,11 @@ func (c *checker) consistent(m merged) {
 	needs("rate-key", "rate")
 	needs("verify", "once")
 	needs("in-doubt", "once")
+	for _, key := range []string{"verify", "in-doubt"} {
+		if m.text("once") == "self" && m.has(key) == jobLevel {
+			c.report("JG007", at(key).Pos, key+" does nothing with once=self: the handler settles what is in doubt by jobrt.OnceVerified")
+		}
+	}
 	needs("singleton", "every")
 	needs("tz", "cron", "from", "until")
 	for _, key := range []string{"misfire", "grace", "overlap", "jitter", "from", "until", "count", "calendar"} {

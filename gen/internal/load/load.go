@@ -101,6 +101,7 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 		for _, fn := range p.Funcs {
 			d.handler(p.unit, fn.file, fn.Decl)
 			d.errorValues(fn)
+			d.functions(src, fn)
 		}
 	}
 	clock("follow")
@@ -114,6 +115,9 @@ func Load(ctx context.Context, cfg Config) (*Source, []diag.Diagnostic, error) {
 	for _, p := range src.Packages {
 		for _, fn := range p.Funcs {
 			fn.Object = ch.function(fn.Decl)
+			for _, other := range fn.functions() {
+				other.Object = ch.function(other.decl.fn)
+			}
 		}
 	}
 	clock("types")

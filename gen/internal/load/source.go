@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
-	"strings"
 
 	"golang.org/x/tools/go/packages"
 
@@ -56,7 +55,9 @@ type Func struct {
 	// Faulty says that some of its settings could not be read.
 	Faulty bool
 
-	file *file
+	file     *file
+	verify   *Function
+	upgrades []*Function
 }
 
 // Setting is one item of an annotation line.
@@ -123,26 +124,7 @@ func (s *Source) Lookup(f *Func, qualifier, name string) types.Object {
 // Declares reports whether the handler package of f, or the receiver type of
 // f, declares a function of that name. Type.Method names a method of another
 // type of the package.
-func (s *Source) Declares(f *Func, name string) bool {
-	if typ, method, ok := strings.Cut(name, "."); ok {
-		for _, m := range f.Package.unit.methods[f.Package.unit.base(typ)] {
-			if m.fn.Name.Name == method {
-				return true
-			}
-		}
-		return false
-	}
-	if d := f.Package.unit.decls[name]; d != nil && d.fn != nil {
-		return true
-	}
-	recv := f.Package.unit.base(receiverName(f.Decl))
-	for _, m := range f.Package.unit.methods[recv] {
-		if recv != "" && m.fn.Name.Name == name {
-			return true
-		}
-	}
-	return false
-}
+func (s *Source) Declares(f *Func, name string) bool { return f.find(name) != nil }
 
 // FuncNames lists the functions that Declares would find.
 func (s *Source) FuncNames(f *Func) []string {

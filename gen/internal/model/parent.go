@@ -71,6 +71,6 @@ type Upgrade struct {
 
 // Verify is the function of verify=.
 type Verify struct {
-	Func     Name
-	Receiver bool // a method of the handler's receiver; Func.Name is its name
+	Func   Name // of a function, or of a method within the handler's package
+	Method bool // of the handler's receiver
 }

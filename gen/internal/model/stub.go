@@ -70,10 +70,11 @@ func (j *Job) UpgradeCodec(u *Upgrade) string {
 
 // Identifiers lists the exported names that j adds to the generated package.
 func (j *Job) Identifiers() []string {
-	ids := []string{j.Descriptor()}
+	var ids []string
 	for _, s := range j.Stubs() {
 		ids = append(ids, s.Name)
 	}
+	ids = append(ids, j.Descriptor())
 	for _, u := range j.Upgrades {
 		ids = append(ids, j.UpgradeCodec(u))
 	}

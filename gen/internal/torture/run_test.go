@@ -46,9 +46,11 @@ func TestRegisterBindsEveryJobOnce(t *testing.T) {
 		"torture/billing.Hidden", "torture/billing.Named", "torture/billing.OmitZero", "torture/billing.Private",
 		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Sparse",
 		"torture/billing.Words",
-		"torture/chain.Cry", "torture/chain.Log.All", "torture/chain.Log.Both", "torture/chain.Log.End", "torture/chain.Log.EndAll",
-		"torture/chain.Log.Fetch", "torture/chain.Log.Mourn", "torture/chain.Log.Pay", "torture/chain.Log.Print",
-		"torture/chain.Log.Store", "torture/chain.Log.Sum",
+		"torture/chain.Carry", "torture/chain.Cry", "torture/chain.Drop",
+		"torture/chain.Log.All", "torture/chain.Log.Both", "torture/chain.Log.Copy", "torture/chain.Log.End", "torture/chain.Log.EndAll",
+		"torture/chain.Log.Fetch", "torture/chain.Log.Label", "torture/chain.Log.Mourn", "torture/chain.Log.Ordered",
+		"torture/chain.Log.Pay", "torture/chain.Log.Print", "torture/chain.Log.Refund", "torture/chain.Log.Refuse",
+		"torture/chain.Log.Send", "torture/chain.Log.Store", "torture/chain.Log.Sum", "torture/chain.Log.Tell", "torture/chain.Log.Ticket",
 		"torture/client.Job.Hidden", "torture/old.Embedded",
 	}
 	if diff := gocmp.Diff(want, slices.Sorted(slices.Values(r.Kinds()))); diff != "" {

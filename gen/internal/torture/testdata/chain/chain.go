@@ -17,6 +17,9 @@ type Log struct {
 	Ends   []jobrt.Outcome[kinds.Line]
 	Nones  []jobrt.Outcome[jobrt.None]
 	Order  []string
+
+	Parcels  []int64
+	Verified bool
 }
 
 func (l *Log) add(what string) { l.Order = append(l.Order, what) }

@@ -7,7 +7,64 @@ import (
 
 	testdatakinds "github.com/jobgen/jobgen/gen/internal/torture/testdata/kinds"
 	jobrt "github.com/jobgen/jobgen/runtime"
+	"github.com/jobgen/jobgen/runtime/jobjson"
 )
+
+// CarryJob describes chain.Carry.
+var CarryJob = &jobrt.Job[testdatakinds.Move, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Carry",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    2,
+		Declared: []jobrt.Setting{
+			{Key: "version", Value: "2"},
+		},
+	},
+	Args:   testdatakindsMoveCodec,
+	Result: jobrt.NoneCodec,
+}
+
+// CarryV1Codec reads version 1 of the arguments of chain.Carry, for the registry.
+var CarryV1Codec = testdatakindsMoveV1Codec
+
+// EnqueueCarry enqueues chain.Carry on queue "default".
+//
+// Carry shares its arguments with Drop, and reads two versions of them.
+func EnqueueCarry(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), CarryJob, args, opts...)
+}
+
+// EnqueueCarry is the function of this name on c's client.
+func (c *Client) EnqueueCarry(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, CarryJob, args, opts...)
+}
+
+// EnqueueCarryMany is EnqueueCarry for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueCarryMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), CarryJob, args, opts...)
+}
+
+// EnqueueCarryMany is the function of this name on c's client.
+func (c *Client) EnqueueCarryMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, CarryJob, args, opts...)
+}
+
+// CarryHandle returns the handle of a chain.Carry job from its stored id.
+// The id of another kind of job is an error.
+func CarryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), CarryJob, id)
+}
+
+// CarryHandle is the function of this name on c's client.
+func (c *Client) CarryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CarryJob, id)
+}
 
 // CryJob describes chain.Cry.
 var CryJob = &jobrt.Job[jobrt.None, jobrt.None]{
@@ -51,6 +108,59 @@ func CryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], erro
 // CryHandle is the function of this name on c's client.
 func (c *Client) CryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CryJob, id)
+}
+
+// DropJob describes chain.Drop.
+var DropJob = &jobrt.Job[testdatakinds.Move, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Drop",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
+	},
+	Args:   testdatakindsMoveCodec,
+	Result: jobrt.NoneCodec,
+}
+
+// EnqueueDrop enqueues chain.Drop on queue "default".
+//
+// Drop has seen the second version only.
+func EnqueueDrop(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), DropJob, args, opts...)
+}
+
+// EnqueueDrop is the function of this name on c's client.
+func (c *Client) EnqueueDrop(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, DropJob, args, opts...)
+}
+
+// EnqueueDropMany is EnqueueDrop for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueDropMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), DropJob, args, opts...)
+}
+
+// EnqueueDropMany is the function of this name on c's client.
+func (c *Client) EnqueueDropMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, DropJob, args, opts...)
+}
+
+// DropHandle returns the handle of a chain.Drop job from its stored id.
+// The id of another kind of job is an error.
+func DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), DropJob, id)
+}
+
+// DropHandle is the function of this name on c's client.
+func (c *Client) DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, DropJob, id)
 }
 
 // AllJob describes chain.Log.All.
@@ -144,6 +254,68 @@ func BothHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Li
 // BothHandle is the function of this name on c's client.
 func (c *Client) BothHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, BothJob, id)
+}
+
+// uniqueCopy says which chain.Log.Copy jobs are the same work.
+func uniqueCopy(dst []byte, v *testdatakinds.Order) ([]byte, error) {
+	dst = append(dst, '[')
+	dst = jobjson.AppendInt(dst, v.ID)
+	return append(dst, ']'), nil
+}
+
+// CopyJob describes chain.Log.Copy.
+var CopyJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Copy",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+			{Key: "unique", Value: "ID"},
+		},
+	},
+	Args:      testdatakindsOrderCodec,
+	Result:    jobrt.NoneCodec,
+	UniqueKey: uniqueCopy,
+}
+
+// EnqueueCopy enqueues chain.Log.Copy on queue "default".
+//
+// Copy takes the same arguments.
+func EnqueueCopy(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), CopyJob, args, opts...)
+}
+
+// EnqueueCopy is the function of this name on c's client.
+func (c *Client) EnqueueCopy(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, CopyJob, args, opts...)
+}
+
+// EnqueueCopyMany is EnqueueCopy for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueCopyMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), CopyJob, args, opts...)
+}
+
+// EnqueueCopyMany is the function of this name on c's client.
+func (c *Client) EnqueueCopyMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, CopyJob, args, opts...)
+}
+
+// CopyHandle returns the handle of a chain.Log.Copy job from its stored id.
+// The id of another kind of job is an error.
+func CopyHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), CopyJob, id)
+}
+
+// CopyHandle is the function of this name on c's client.
+func (c *Client) CopyHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CopyJob, id)
 }
 
 // EndJob describes chain.Log.End.
@@ -289,6 +461,50 @@ func (c *Client) FetchHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tes
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, FetchJob, id)
 }
 
+// LabelJob describes chain.Log.Label.
+var LabelJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Label",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
+	},
+	Args:    testdatakindsOrderCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(testdatakindsLineCodec)},
+}
+
+// EnqueueLabelAfter enqueues chain.Log.Label on queue "default".
+// It runs when line has succeeded, and takes its result.
+//
+// Label takes the result beside the same arguments.
+func EnqueueLabelAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), LabelJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, line), opts)...)
+}
+
+// EnqueueLabelAfter is the function of this name on c's client.
+func (c *Client) EnqueueLabelAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, LabelJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, line), opts)...)
+}
+
+// LabelHandle returns the handle of a chain.Log.Label job from its stored id.
+// The id of another kind of job is an error.
+func LabelHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), LabelJob, id)
+}
+
+// LabelHandle is the function of this name on c's client.
+func (c *Client) LabelHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, LabelJob, id)
+}
+
 // MournJob describes chain.Log.Mourn.
 var MournJob = &jobrt.Job[testdatakinds.Fetch, jobrt.None]{
 	Service: "torture",
@@ -331,6 +547,90 @@ func MournHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], er
 // MournHandle is the function of this name on c's client.
 func (c *Client) MournHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, MournJob, id)
+}
+
+// onceOrdered says which work of chain.Log.Ordered is done once.
+func onceOrdered(dst []byte, v *testdatakinds.Order) ([]byte, error) {
+	var err error
+	dst = append(dst, '[')
+	dst = jobjson.AppendInt(dst, v.ID)
+	dst = append(dst, ',')
+	if v.Buyer == nil {
+		dst = append(dst, "null"...)
+	} else {
+		if dst, err = jobjson.AppendString(dst, v.Buyer.Name); err != nil {
+			return dst, jobjson.At(err, ".Buyer.Name")
+		}
+	}
+	dst = append(dst, ',')
+	if dst, err = jobjson.AppendText(dst, &v.Kind); err != nil {
+		return dst, jobjson.At(err, ".Kind")
+	}
+	return append(dst, ']'), nil
+}
+
+// OrderedJob describes chain.Log.Ordered.
+var OrderedJob = &jobrt.Job[testdatakinds.Order, testdatakinds.Line]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Ordered",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 1,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "once", Value: "ID,Buyer.Name,Kind"},
+			{Key: "retry", Value: "1"},
+			{Key: "then", Value: "Label,Log.Ticket,Print,Copy,billing.Service.CloseMonth"},
+			{Key: "verify", Value: "WasOrdered"},
+		},
+	},
+	Args:    testdatakindsOrderCodec,
+	Result:  testdatakindsLineCodec,
+	OnceKey: onceOrdered,
+	Next: []jobrt.Next{
+		{Job: LabelJob, On: jobrt.IfSucceeded, Slot: 0, SameArgs: true},
+		{Job: TicketJob, On: jobrt.IfSucceeded, Slot: 0},
+		{Job: PrintJob, On: jobrt.IfSucceeded, Slot: jobrt.SlotArgs},
+		{Job: CopyJob, On: jobrt.IfSucceeded, Slot: jobrt.SlotNone, SameArgs: true},
+		{Job: CloseMonthJob, On: jobrt.IfSucceeded, Slot: jobrt.SlotNone},
+	},
+}
+
+// EnqueueOrdered enqueues chain.Log.Ordered on queue "default".
+//
+// Ordered is followed by every form of continuation.
+func EnqueueOrdered(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), OrderedJob, args, opts...)
+}
+
+// EnqueueOrdered is the function of this name on c's client.
+func (c *Client) EnqueueOrdered(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, OrderedJob, args, opts...)
+}
+
+// EnqueueOrderedMany is EnqueueOrdered for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueOrderedMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), OrderedJob, args, opts...)
+}
+
+// EnqueueOrderedMany is the function of this name on c's client.
+func (c *Client) EnqueueOrderedMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, OrderedJob, args, opts...)
+}
+
+// OrderedHandle returns the handle of a chain.Log.Ordered job from its stored id.
+// The id of another kind of job is an error.
+func OrderedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), OrderedJob, id)
+}
+
+// OrderedHandle is the function of this name on c's client.
+func (c *Client) OrderedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, OrderedJob, id)
 }
 
 // PayJob describes chain.Log.Pay.
@@ -439,6 +739,182 @@ func (c *Client) PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[job
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, PrintJob, id)
 }
 
+// RefundJob describes chain.Log.Refund.
+var RefundJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Refund",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "once", Value: "self"},
+		},
+	},
+	Args:    testdatakindsOrderCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(jobrt.NoneCodec)},
+}
+
+// EnqueueRefundAfterFailure enqueues chain.Log.Refund on queue "default".
+// It runs when failed has failed for good or was cancelled, and is skipped when that succeeds.
+//
+// Refund takes the failure beside the same arguments.
+func EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), RefundJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
+}
+
+// EnqueueRefundAfterFailure is the function of this name on c's client.
+func (c *Client) EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, RefundJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
+}
+
+// RefundHandle returns the handle of a chain.Log.Refund job from its stored id.
+// The id of another kind of job is an error.
+func RefundHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), RefundJob, id)
+}
+
+// RefundHandle is the function of this name on c's client.
+func (c *Client) RefundHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, RefundJob, id)
+}
+
+// onceRefuse says which work of chain.Log.Refuse is done once.
+func onceRefuse(dst []byte, v *testdatakinds.Order) ([]byte, error) {
+	dst = append(dst, '[')
+	dst = jobjson.AppendInt(dst, v.ID)
+	return append(dst, ']'), nil
+}
+
+// RefuseJob describes chain.Log.Refuse.
+var RefuseJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Refuse",
+	Settings: jobrt.Settings{
+		Queue:        "default",
+		Priority:     5,
+		MaxRetries:   0,
+		Backoff:      jobrt.DefaultBackoff(),
+		KeepResult:   true,
+		Version:      1,
+		RerunInDoubt: true,
+		Declared: []jobrt.Setting{
+			{Key: "in-doubt", Value: "rerun"},
+			{Key: "on-failure", Value: "Refund,Tell,Copy,Cry,Pay"},
+			{Key: "once", Value: "ID"},
+			{Key: "retry", Value: "0"},
+			{Key: "verify", Value: "WasRefused"},
+		},
+	},
+	Args:    testdatakindsOrderCodec,
+	Result:  jobrt.NoneCodec,
+	OnceKey: onceRefuse,
+	Next: []jobrt.Next{
+		{Job: RefundJob, On: jobrt.IfFailed, Slot: 0, SameArgs: true},
+		{Job: TellJob, On: jobrt.IfFailed, Slot: 0},
+		{Job: CopyJob, On: jobrt.IfFailed, Slot: jobrt.SlotNone, SameArgs: true},
+		{Job: CryJob, On: jobrt.IfFailed, Slot: 0},
+		{Job: PayJob, On: jobrt.IfFailed, Slot: jobrt.SlotNone},
+	},
+}
+
+// EnqueueRefuse enqueues chain.Log.Refuse on queue "default".
+//
+// Refuse fails, and has no result to tell.
+func EnqueueRefuse(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), RefuseJob, args, opts...)
+}
+
+// EnqueueRefuse is the function of this name on c's client.
+func (c *Client) EnqueueRefuse(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, RefuseJob, args, opts...)
+}
+
+// EnqueueRefuseMany is EnqueueRefuse for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueRefuseMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), RefuseJob, args, opts...)
+}
+
+// EnqueueRefuseMany is the function of this name on c's client.
+func (c *Client) EnqueueRefuseMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, RefuseJob, args, opts...)
+}
+
+// RefuseHandle returns the handle of a chain.Log.Refuse job from its stored id.
+// The id of another kind of job is an error.
+func RefuseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), RefuseJob, id)
+}
+
+// RefuseHandle is the function of this name on c's client.
+func (c *Client) RefuseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, RefuseJob, id)
+}
+
+// SendJob describes chain.Log.Send.
+var SendJob = &jobrt.Job[testdatakinds.Ship, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Send",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    3,
+		Declared: []jobrt.Setting{
+			{Key: "version", Value: "3"},
+		},
+	},
+	Args:   testdatakindsShipCodec,
+	Result: jobrt.NoneCodec,
+}
+
+// SendV1Codec reads version 1 of the arguments of chain.Log.Send, for the registry.
+var SendV1Codec = testdatakindsShipV1Codec
+
+// SendV2Codec reads version 2 of the arguments of chain.Log.Send, for the registry.
+var SendV2Codec = testdatakindsShipV2Codec
+
+// EnqueueSend enqueues chain.Log.Send on queue "default".
+//
+// Send reads three versions of its arguments.
+func EnqueueSend(ctx context.Context, args testdatakinds.Ship, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), SendJob, args, opts...)
+}
+
+// EnqueueSend is the function of this name on c's client.
+func (c *Client) EnqueueSend(ctx context.Context, args testdatakinds.Ship, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, SendJob, args, opts...)
+}
+
+// EnqueueSendMany is EnqueueSend for many arguments, stored in one statement, all or none.
+// The handles are in the order of args.
+func EnqueueSendMany(ctx context.Context, args []testdatakinds.Ship, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(ctx, defaultClient.Load(), SendJob, args, opts...)
+}
+
+// EnqueueSendMany is the function of this name on c's client.
+func (c *Client) EnqueueSendMany(ctx context.Context, args []testdatakinds.Ship, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error) {
+	return jobrt.EnqueueMany(jobrt.WithClient(ctx, c.client), nil, SendJob, args, opts...)
+}
+
+// SendHandle returns the handle of a chain.Log.Send job from its stored id.
+// The id of another kind of job is an error.
+func SendHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), SendJob, id)
+}
+
+// SendHandle is the function of this name on c's client.
+func (c *Client) SendHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SendJob, id)
+}
+
 // StoreJob describes chain.Log.Store.
 var StoreJob = &jobrt.Job[testdatakinds.Fetch, jobrt.None]{
 	Service: "torture",
@@ -525,4 +1001,92 @@ func SumHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], erro
 // SumHandle is the function of this name on c's client.
 func (c *Client) SumHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SumJob, id)
+}
+
+// TellJob describes chain.Log.Tell.
+var TellJob = &jobrt.Job[jobrt.None, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Tell",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
+	},
+	Args:    jobrt.NoneCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(jobrt.NoneCodec)},
+}
+
+// EnqueueTellAfterFailure enqueues chain.Log.Tell on queue "default".
+// It runs when failed has failed for good or was cancelled, and is skipped when that succeeds.
+//
+// Tell takes the failure alone.
+func EnqueueTellAfterFailure(ctx context.Context, failed jobrt.AnyHandle, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), TellJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
+}
+
+// EnqueueTellAfterFailure is the function of this name on c's client.
+func (c *Client) EnqueueTellAfterFailure(ctx context.Context, failed jobrt.AnyHandle, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, TellJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
+}
+
+// TellHandle returns the handle of a chain.Log.Tell job from its stored id.
+// The id of another kind of job is an error.
+func TellHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), TellJob, id)
+}
+
+// TellHandle is the function of this name on c's client.
+func (c *Client) TellHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, TellJob, id)
+}
+
+// TicketJob describes chain.Log.Ticket.
+var TicketJob = &jobrt.Job[jobrt.None, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/chain.Log.Ticket",
+	Settings: jobrt.Settings{
+		Queue:      "default",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "handler", Value: "true"},
+		},
+	},
+	Args:    jobrt.NoneCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(testdatakindsLineCodec)},
+}
+
+// EnqueueTicketAfter enqueues chain.Log.Ticket on queue "default".
+// It runs when line has succeeded, and takes its result.
+//
+// Ticket takes the result alone.
+func EnqueueTicketAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), TicketJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, line), opts)...)
+}
+
+// EnqueueTicketAfter is the function of this name on c's client.
+func (c *Client) EnqueueTicketAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, TicketJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, line), opts)...)
+}
+
+// TicketHandle returns the handle of a chain.Log.Ticket job from its stored id.
+// The id of another kind of job is an error.
+func TicketHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), TicketJob, id)
+}
+
+// TicketHandle is the function of this name on c's client.
+func (c *Client) TicketHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, TicketJob, id)
 }

@@ -22,6 +22,35 @@ type testdatakindsBaseChangedRunGoGenerate = struct {
 
 var _ testdatakindsBaseChangedRunGoGenerate = testdatakinds.Base{}
 
+type testdatakindsBuyerChangedRunGoGenerate = struct {
+	Name string `json:"name"`
+}
+
+var _ testdatakindsBuyerChangedRunGoGenerate = testdatakinds.Buyer{}
+
+func appendTestdatakindsBuyer(dst []byte, v *testdatakinds.Buyer) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"name":`...)
+	if dst, err = jobjson.AppendString(dst, v.Name); err != nil {
+		return dst, jobjson.At(err, ".name")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsBuyer(r *jobjson.Reader, v *testdatakinds.Buyer) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "name":
+			jobjson.ReadString(r, &v.Name)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 type testdatakindsCardChangedRunGoGenerate = struct {
 	Number string `json:"number" job:"secret"`
 	Brand  string `json:"brand"`
@@ -735,6 +764,104 @@ func appendTestdatakindsMoney(dst []byte, v *testdatakinds.Money) ([]byte, error
 
 func decodeTestdatakindsMoney(r *jobjson.Reader, v *testdatakinds.Money) {
 	jobjson.ReadUnmarshaler(r, v)
+}
+
+var testdatakindsMoveCodec = jobrt.Codec[testdatakinds.Move]{
+	Append: appendTestdatakindsMove,
+	Decode: func(data []byte, v *testdatakinds.Move) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsMove)
+	},
+	Schema: "f11fdb74177cc771",
+}
+
+type testdatakindsMoveChangedRunGoGenerate = struct {
+	From string
+	To   string
+}
+
+var _ testdatakindsMoveChangedRunGoGenerate = testdatakinds.Move{}
+
+func appendTestdatakindsMove(dst []byte, v *testdatakinds.Move) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"From":`...)
+	if dst, err = jobjson.AppendString(dst, v.From); err != nil {
+		return dst, jobjson.At(err, ".From")
+	}
+	dst = append(dst, `,"To":`...)
+	if dst, err = jobjson.AppendString(dst, v.To); err != nil {
+		return dst, jobjson.At(err, ".To")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsMove(r *jobjson.Reader, v *testdatakinds.Move) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "From":
+			jobjson.ReadString(r, &v.From)
+		case "To":
+			jobjson.ReadString(r, &v.To)
+		default:
+			r.Skip()
+		}
+	}
+}
+
+var testdatakindsMoveV1Codec = jobrt.Codec[testdatakinds.MoveV1]{
+	Append: appendTestdatakindsMoveV1,
+	Decode: func(data []byte, v *testdatakinds.MoveV1) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsMoveV1)
+	},
+	Schema: "f1a1fb80a56332d2",
+}
+
+type testdatakindsMoveV1ChangedRunGoGenerate = struct {
+	Path [2]string
+}
+
+var _ testdatakindsMoveV1ChangedRunGoGenerate = testdatakinds.MoveV1{}
+
+func appendTestdatakindsMoveV1(dst []byte, v *testdatakinds.MoveV1) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"Path":`...)
+	dst = append(dst, '[')
+	for i1 := range v.Path {
+		if i1 > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = jobjson.AppendString(dst, v.Path[i1]); err != nil {
+			return dst, jobjson.At(err, ".Path", i1)
+		}
+	}
+	dst = append(dst, ']')
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsMoveV1(r *jobjson.Reader, v *testdatakinds.MoveV1) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "Path":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					if i1 >= len(v.Path) {
+						r.Skip()
+						continue
+					}
+					jobjson.ReadString(r, &v.Path[i1])
+				}
+				clear(v.Path[min(i1, len(v.Path)):])
+			}
+		default:
+			r.Skip()
+		}
+	}
 }
 
 var testdatakindsNamedCodec = jobrt.Codec[testdatakinds.Named]{
@@ -2101,6 +2228,82 @@ func decodeTestdatakindsOptional(r *jobjson.Reader, v *testdatakinds.Optional) {
 	}
 }
 
+var testdatakindsOrderCodec = jobrt.Codec[testdatakinds.Order]{
+	Append: appendTestdatakindsOrder,
+	Decode: func(data []byte, v *testdatakinds.Order) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsOrder)
+	},
+	Schema:  "ae65a67abf0c0f5a",
+	Secrets: []string{".address"},
+}
+
+type testdatakindsOrderChangedRunGoGenerate = struct {
+	ID      int64                `json:"id"`
+	Buyer   *testdatakinds.Buyer `json:"buyer"`
+	Address string               `json:"address" job:"secret"`
+	Kind    testdatakinds.Color  `json:"kind"`
+	Weight  float64              `json:"weight"`
+}
+
+var _ testdatakindsOrderChangedRunGoGenerate = testdatakinds.Order{}
+
+func appendTestdatakindsOrder(dst []byte, v *testdatakinds.Order) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"id":`...)
+	dst = jobjson.AppendInt(dst, v.ID)
+	dst = append(dst, `,"buyer":`...)
+	if v.Buyer == nil {
+		dst = append(dst, "null"...)
+	} else {
+		if dst, err = appendTestdatakindsBuyer(dst, v.Buyer); err != nil {
+			return dst, jobjson.At(err, ".buyer")
+		}
+	}
+	dst = append(dst, `,"address":`...)
+	if dst, err = jobjson.AppendString(dst, v.Address); err != nil {
+		return dst, jobjson.AtSecret(err, ".address")
+	}
+	dst = append(dst, `,"kind":`...)
+	if dst, err = jobjson.AppendText(dst, &v.Kind); err != nil {
+		return dst, jobjson.At(err, ".kind")
+	}
+	dst = append(dst, `,"weight":`...)
+	if dst, err = jobjson.AppendFloat64(dst, v.Weight); err != nil {
+		return dst, jobjson.At(err, ".weight")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsOrder(r *jobjson.Reader, v *testdatakinds.Order) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "id":
+			jobjson.ReadInt(r, &v.ID)
+		case "buyer":
+			if r.Null() {
+				v.Buyer = nil
+			} else {
+				if v.Buyer == nil {
+					v.Buyer = new(testdatakinds.Buyer)
+				}
+				decodeTestdatakindsBuyer(r, v.Buyer)
+			}
+		case "address":
+			r.Secret()
+			jobjson.ReadString(r, &v.Address)
+		case "kind":
+			jobjson.ReadText(r, &v.Kind)
+		case "weight":
+			jobjson.ReadFloat64(r, &v.Weight)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 type testdatakindsPageTestdatakindsLineChangedRunGoGenerate = struct {
 	Items []testdatakinds.Line `json:"items"`
 	Next  string               `json:"next,omitempty"`
@@ -2454,6 +2657,130 @@ func decodeTestdatakindsScalars(r *jobjson.Reader, v *testdatakinds.Scalars) {
 			jobjson.ReadInt(r, &v.Duration)
 		case "Untagged":
 			jobjson.ReadString(r, &v.Untagged)
+		default:
+			r.Skip()
+		}
+	}
+}
+
+var testdatakindsShipCodec = jobrt.Codec[testdatakinds.Ship]{
+	Append: appendTestdatakindsShip,
+	Decode: func(data []byte, v *testdatakinds.Ship) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsShip)
+	},
+	Schema: "b14b1f2398623d16",
+}
+
+type testdatakindsShipChangedRunGoGenerate = struct {
+	Parcels []int64 `json:"parcels"`
+}
+
+var _ testdatakindsShipChangedRunGoGenerate = testdatakinds.Ship{}
+
+func appendTestdatakindsShip(dst []byte, v *testdatakinds.Ship) ([]byte, error) {
+	dst = append(dst, `{"parcels":`...)
+	if v.Parcels == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, '[')
+		for i1 := range v.Parcels {
+			if i1 > 0 {
+				dst = append(dst, ',')
+			}
+			dst = jobjson.AppendInt(dst, v.Parcels[i1])
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsShip(r *jobjson.Reader, v *testdatakinds.Ship) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "parcels":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					jobjson.ReadInt(r, jobjson.Element(&v.Parcels, i1))
+				}
+				jobjson.Truncate(&v.Parcels, i1)
+			} else {
+				v.Parcels = nil
+			}
+		default:
+			r.Skip()
+		}
+	}
+}
+
+var testdatakindsShipV1Codec = jobrt.Codec[testdatakinds.ShipV1]{
+	Append: appendTestdatakindsShipV1,
+	Decode: func(data []byte, v *testdatakinds.ShipV1) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsShipV1)
+	},
+	Schema: "1e429bfe188dce68",
+}
+
+type testdatakindsShipV1ChangedRunGoGenerate = struct {
+	Parcel string `json:"parcel"`
+}
+
+var _ testdatakindsShipV1ChangedRunGoGenerate = testdatakinds.ShipV1{}
+
+func appendTestdatakindsShipV1(dst []byte, v *testdatakinds.ShipV1) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"parcel":`...)
+	if dst, err = jobjson.AppendString(dst, v.Parcel); err != nil {
+		return dst, jobjson.At(err, ".parcel")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsShipV1(r *jobjson.Reader, v *testdatakinds.ShipV1) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "parcel":
+			jobjson.ReadString(r, &v.Parcel)
+		default:
+			r.Skip()
+		}
+	}
+}
+
+var testdatakindsShipV2Codec = jobrt.Codec[testdatakinds.ShipV2]{
+	Append: appendTestdatakindsShipV2,
+	Decode: func(data []byte, v *testdatakinds.ShipV2) error {
+		return jobjson.Decode(data, v, decodeTestdatakindsShipV2)
+	},
+	Schema: "a2e4ce5b0b9c4318",
+}
+
+type testdatakindsShipV2ChangedRunGoGenerate = struct {
+	Parcel int64 `json:"parcel"`
+}
+
+var _ testdatakindsShipV2ChangedRunGoGenerate = testdatakinds.ShipV2{}
+
+func appendTestdatakindsShipV2(dst []byte, v *testdatakinds.ShipV2) ([]byte, error) {
+	dst = append(dst, `{"parcel":`...)
+	dst = jobjson.AppendInt(dst, v.Parcel)
+	return append(dst, '}'), nil
+}
+
+func decodeTestdatakindsShipV2(r *jobjson.Reader, v *testdatakinds.ShipV2) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "parcel":
+			jobjson.ReadInt(r, &v.Parcel)
 		default:
 			r.Skip()
 		}

@@ -110,12 +110,22 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.WordsJob, billing.Words); err != nil {
 		return err
 	}
+	if err := jobrt.Register(r, carryJob(), func(ctx context.Context, args testdatakinds.Move) (jobrt.None, error) {
+		return jobrt.None{}, chain.Carry(ctx, args)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.RegisterAfter(r, gen.CryJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
 		failed := jobrt.InputFailure(in, 0)
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
 		return jobrt.None{}, chain.Cry(ctx, failed)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.DropJob, func(ctx context.Context, args testdatakinds.Move) (jobrt.None, error) {
+		return jobrt.None{}, chain.Drop(ctx, args)
 	}); err != nil {
 		return err
 	}
@@ -135,6 +145,11 @@ func Register(r *jobrt.Registry, d Deps) error {
 			return testdatakinds.Line{}, err
 		}
 		return d.ChainLog.Both(ctx, args, jobrt2, opts2)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.CopyJob, func(ctx context.Context, args testdatakinds.Order) (jobrt.None, error) {
+		return jobrt.None{}, d.ChainLog.Copy(ctx, args)
 	}); err != nil {
 		return err
 	}
@@ -160,6 +175,15 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.Register(r, gen.FetchJob, d.ChainLog.Fetch); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterAfter(r, gen.LabelJob, func(ctx context.Context, args testdatakinds.Order, in *jobrt.Inputs) (jobrt.None, error) {
+		line := jobrt.InputValue[testdatakinds.Line](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Label(ctx, args, line)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.RegisterAfter(r, gen.MournJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
 		failed := jobrt.InputFailure(in, 0)
 		if err := in.Err(); err != nil {
@@ -169,6 +193,11 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}); err != nil {
 		return err
 	}
+	if err := jobrt.Register(r, gen.OrderedJob, d.ChainLog.Ordered, jobrt.Verify(func(ctx context.Context, args testdatakinds.Order) (testdatakinds.Line, bool, error) {
+		return d.ChainLog.WasOrdered(ctx, args)
+	})); err != nil {
+		return err
+	}
 	if err := jobrt.Register(r, gen.PayJob, func(ctx context.Context, _ jobrt.None) (testdatakinds.Money, error) {
 		return d.ChainLog.Pay(ctx)
 	}); err != nil {
@@ -176,6 +205,28 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if err := jobrt.Register(r, gen.PrintJob, func(ctx context.Context, args testdatakinds.Line) (jobrt.None, error) {
 		return jobrt.None{}, d.ChainLog.Print(ctx, args)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.RefundJob, func(ctx context.Context, args testdatakinds.Order, in *jobrt.Inputs) (jobrt.None, error) {
+		failed := jobrt.InputFailure(in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Refund(ctx, args, failed)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.RefuseJob, func(ctx context.Context, args testdatakinds.Order) (jobrt.None, error) {
+		return jobrt.None{}, d.ChainLog.Refuse(ctx, args)
+	}, jobrt.Verify(func(ctx context.Context, args testdatakinds.Order) (jobrt.None, bool, error) {
+		done, err := chain.WasRefused(ctx, args)
+		return jobrt.None{}, done, err
+	})); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, sendJob(), func(ctx context.Context, args testdatakinds.Ship) (jobrt.None, error) {
+		return jobrt.None{}, d.ChainLog.Send(ctx, args)
 	}); err != nil {
 		return err
 	}
@@ -198,12 +249,100 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterAfter(r, gen.TellJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
+		failed := jobrt.InputFailure(in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Tell(ctx, failed)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.TicketJob, func(ctx context.Context, args jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
+		line := jobrt.InputValue[testdatakinds.Line](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.ChainLog.Ticket(ctx, args, line)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args testdataerr.Context) (jobrt.None, error) {
 		return jobrt.None{}, d.ClientJob.Hidden(ctx, args)
 	}); err != nil {
 		return err
 	}
 	return nil
+}
+
+// Preflight reads every job of the service that waits in store, or is dead, as this build would, and changes nothing.
+// Run it before a deploy.
+func Preflight(ctx context.Context, store jobrt.Store) (jobrt.PreflightReport, error) {
+	return jobrt.Preflight(
+		ctx,
+		store,
+		gen.TickJob,
+		gen.DeepJob,
+		gen.EmbeddedJob,
+		gen.FanJob,
+		gen.HiddenJob,
+		gen.NamedJob,
+		gen.OmitZeroJob,
+		gen.PrivateJob,
+		gen.CloseMonthJob,
+		gen.SendInvoiceJob,
+		gen.SparseJob,
+		gen.WordsJob,
+		carryJob(),
+		gen.CryJob,
+		gen.DropJob,
+		gen.AllJob,
+		gen.BothJob,
+		gen.CopyJob,
+		gen.EndJob,
+		gen.EndAllJob,
+		gen.FetchJob,
+		gen.LabelJob,
+		gen.MournJob,
+		gen.OrderedJob,
+		gen.PayJob,
+		gen.PrintJob,
+		gen.RefundJob,
+		gen.RefuseJob,
+		sendJob(),
+		gen.StoreJob,
+		gen.SumJob,
+		gen.TellJob,
+		gen.TicketJob,
+		gen.ClientHiddenJob,
+	)
+}
+
+// carryJob is gen.CarryJob that reads the arguments of earlier versions too.
+func carryJob() *jobrt.Job[testdatakinds.Move, jobrt.None] {
+	job := *gen.CarryJob
+	job.Upgrades = []jobrt.Upgrade[testdatakinds.Move]{
+		jobrt.UpgradeFrom(1, gen.CarryV1Codec, chain.UpgradeMove),
+	}
+	return &job
+}
+
+// sendJob is gen.SendJob that reads the arguments of earlier versions too.
+func sendJob() *jobrt.Job[testdatakinds.Ship, jobrt.None] {
+	job := *gen.SendJob
+	job.Upgrades = []jobrt.Upgrade[testdatakinds.Ship]{
+		jobrt.UpgradeFrom(1, gen.SendV1Codec, func(v1 testdatakinds.ShipV1) (testdatakinds.Ship, error) {
+			v2, err := testdatakinds.UpgradeShipV1(v1)
+			if err != nil {
+				return testdatakinds.Ship{}, err
+			}
+			return chain.UpgradeShipV2(v2), nil
+		}),
+		jobrt.UpgradeFrom(2, gen.SendV2Codec, func(v2 testdatakinds.ShipV2) (testdatakinds.Ship, error) {
+			return chain.UpgradeShipV2(v2), nil
+		}),
+	}
+	return &job
 }
 
 type tickChangedRunGoGenerate func(billing.Clock, context.Context) (otherkinds.Line, error)
@@ -254,9 +393,17 @@ type wordsChangedRunGoGenerate func(context.Context, testdatakinds.Words) (testd
 
 var _ wordsChangedRunGoGenerate = billing.Words
 
+type carryChangedRunGoGenerate func(context.Context, testdatakinds.Move) error
+
+var _ carryChangedRunGoGenerate = chain.Carry
+
 type cryChangedRunGoGenerate func(context.Context, jobrt.Failure) error
 
 var _ cryChangedRunGoGenerate = chain.Cry
+
+type dropChangedRunGoGenerate func(context.Context, testdatakinds.Move) error
+
+var _ dropChangedRunGoGenerate = chain.Drop
 
 type allChangedRunGoGenerate func(*chain.Log, context.Context, []testdatakinds.Line) error
 
@@ -265,6 +412,10 @@ var _ allChangedRunGoGenerate = (*chain.Log).All
 type bothChangedRunGoGenerate func(*chain.Log, context.Context, jobrt.None, testdatakinds.Line, testdatakinds.Money) (testdatakinds.Line, error)
 
 var _ bothChangedRunGoGenerate = (*chain.Log).Both
+
+type copyChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Order) error
+
+var _ copyChangedRunGoGenerate = (*chain.Log).Copy
 
 type endChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, jobrt.Outcome[testdatakinds.Line]) error
 
@@ -278,9 +429,17 @@ type fetchChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.F
 
 var _ fetchChangedRunGoGenerate = (*chain.Log).Fetch
 
+type labelChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Order, testdatakinds.Line) error
+
+var _ labelChangedRunGoGenerate = (*chain.Log).Label
+
 type mournChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, jobrt.Failure) error
 
 var _ mournChangedRunGoGenerate = (*chain.Log).Mourn
+
+type orderedChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Order) (testdatakinds.Line, error)
+
+var _ orderedChangedRunGoGenerate = (*chain.Log).Ordered
 
 type payChangedRunGoGenerate func(*chain.Log, context.Context) (testdatakinds.Money, error)
 
@@ -290,6 +449,18 @@ type printChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.L
 
 var _ printChangedRunGoGenerate = (*chain.Log).Print
 
+type refundChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Order, jobrt.Failure) error
+
+var _ refundChangedRunGoGenerate = (*chain.Log).Refund
+
+type refuseChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Order) error
+
+var _ refuseChangedRunGoGenerate = (*chain.Log).Refuse
+
+type sendChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Ship) error
+
+var _ sendChangedRunGoGenerate = (*chain.Log).Send
+
 type storeChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, testdatakinds.Line) error
 
 var _ storeChangedRunGoGenerate = (*chain.Log).Store
@@ -297,6 +468,14 @@ var _ storeChangedRunGoGenerate = (*chain.Log).Store
 type sumChangedRunGoGenerate func(*chain.Log, context.Context, testdatakinds.Fetch, testdatakinds.Money, []testdatakinds.Line) error
 
 var _ sumChangedRunGoGenerate = (*chain.Log).Sum
+
+type tellChangedRunGoGenerate func(*chain.Log, context.Context, jobrt.Failure) error
+
+var _ tellChangedRunGoGenerate = (*chain.Log).Tell
+
+type ticketChangedRunGoGenerate func(*chain.Log, context.Context, jobrt.None, testdatakinds.Line) error
+
+var _ ticketChangedRunGoGenerate = (*chain.Log).Ticket
 
 type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, testdataerr.Context) error
 
