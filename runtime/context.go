@@ -14,6 +14,12 @@ func WithClient(ctx context.Context, c *Client) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
+// ClientFrom returns the client of a context; inside a handler it is the one of the pool. It is nil when there is none.
+func ClientFrom(ctx context.Context) *Client {
+	c, _ := ctx.Value(clientKey{}).(*Client)
+	return c
+}
+
 // clientFor finds the client of an enqueue: the context's, then the generated package's.
 func clientFor(ctx context.Context, use *Client) (*Client, error) {
 	if c, _ := ctx.Value(clientKey{}).(*Client); c != nil {
