@@ -155,11 +155,22 @@ func TestOnceVerifiedAsNotDoneRuns(t *testing.T) {
 	})
 }
 
+// forgiving is a store that takes a claim's second intent for the first one, sent again.
+type forgiving struct{ *jobtest.Memory }
+
+func (s forgiving) Intend(ctx context.Context, tx jobrt.Tx, i jobrt.Intent) (jobrt.Effect, error) {
+	known, err := s.Memory.Intend(ctx, tx, i)
+	if known.State == jobrt.EffectInDoubt && known.Job == i.ID {
+		known.State = jobrt.EffectOpened
+	}
+	return known, err
+}
+
 // TestOnceLeftOpenIsInDoubtWithinTheSameAttempt keeps a handler that tries again by itself from paying twice.
 func TestOnceLeftOpenIsInDoubtWithinTheSameAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runs := 0
-		attempts(t, newBench(t, nil), func(ctx context.Context) error {
+		attempts(t, newBench(t, forgiving{jobtest.NewMemory()}), func(ctx context.Context) error {
 			pay := func(context.Context) (charge, error) { runs++; return charge{}, context.DeadlineExceeded }
 			for range 3 {
 				if _, err := jobrt.Once(ctx, "k", pay); err == nil {
@@ -206,6 +217,27 @@ func TestOnceOutlivesAnOutageWhileItRecords(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestOnceThatSucceedsAsItsContextEndsIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		info := attempts(t, newBench(t, nil), func(ctx context.Context) error {
+			within, cancel := context.WithCancel(ctx)
+			got, err := jobrt.Once(within, "k", func(context.Context) (charge, error) { runs++; cancel(); return charge{7}, nil })
+			if err != nil || got.Number != 7 {
+				t.Errorf("%+v, %v", got, err)
+			}
+			got, err = jobrt.Once(ctx, "k", func(context.Context) (charge, error) { runs++; return charge{8}, nil })
+			if err != nil || got.Number != 7 {
+				t.Errorf("again: %+v, %v", got, err)
+			}
+			return nil
+		})
+		if info.State != jobrt.StateSucceeded || runs != 1 {
+			t.Errorf("job is %s after %d runs", info.State, runs)
+		}
+	})
 }
 
 func TestOnceThatCannotBeRecordedSaysSoWithItsResult(t *testing.T) {

@@ -456,3 +456,46 @@ func TestVerifyMustFitTheHandler(t *testing.T) {
 		})
 	}
 }
+
+// picky is a store that refuses results.
+type picky struct{ *jobtest.Memory }
+
+func (s picky) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {
+	results := make([]jobrt.FinishResult, len(batch))
+	for i, f := range batch {
+		if f.Result != nil || f.Effect != nil && f.Effect.Result != nil {
+			results[i] = jobrt.FinishResult{Status: jobrt.FinishRefused, Err: errors.New("no such character")}
+			continue
+		}
+		one, err := s.Memory.Finish(ctx, tx, batch[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		results[i] = one[0]
+	}
+	return results, nil
+}
+
+func TestWorkWhoseResultIsRefusedIsStillDone(t *testing.T) {
+	for name, opts := range map[string][]jobrt.EnqueueOption{"kept": {jobrt.KeepResult()}, "not kept": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, picky{jobtest.NewMemory()})
+				job := payJob()
+				runs := 0
+				handle(b, job, func(context.Context, work) (done, error) { runs++; return done{7}, nil })
+				stop := b.run(jobrt.PoolConfig{})
+				first := b.enqueue(job, work{N: 7}, opts...)
+				time.Sleep(time.Minute) // bubble time
+				second := b.enqueue(job, work{N: 7}, opts...)
+				time.Sleep(time.Minute) // bubble time
+				mustStop(t, stop)
+				for _, h := range []jobrt.Handle[done]{first, second} {
+					if info := b.info(h.ID()); info.State != jobrt.StateSucceeded || runs != 1 {
+						t.Errorf("job is %s after %d runs; want succeeded after one: %s", info.State, runs, info.Error)
+					}
+				}
+			})
+		})
+	}
+}

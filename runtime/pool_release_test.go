@@ -296,3 +296,18 @@ func TestARunningJobKnowsItsBatch(t *testing.T) {
 		}
 	})
 }
+
+func TestAJobWithKeepKeepsItsResultHoweverItWasEnqueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Keep")
+		h := b.enqueue(job, work{N: 7}) // by a build whose annotation had no keep
+		job.Settings.KeepResult = true
+		handle(b, job, func(_ context.Context, a work) (done, error) { return done{a.N}, nil })
+		stop := b.run(jobrt.PoolConfig{})
+		if got, err := b.await(h); err != nil || got.Sum != 7 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		mustStop(t, stop)
+	})
+}
