@@ -14,8 +14,36 @@
 //	    └───────────── retry, snooze ────────────────┤     no retry left, Permanent, crashes
 //	                                                 └─────────────► dead
 //
+//	         all conditions hold
+//	waiting ──────────────────────► ready, or scheduled when it has a delay
+//	   └─ one cannot hold any more ► skipped, cancelled
+//
 // Every job runs at least once. It runs again when a worker vanishes between the handler's last side effect and the
 // moment at which its end is durable. Jobs have no global order.
+//
+// # Jobs that wait for others
+//
+// A job may have parents: jobs and batches whose ends it waits for, each with a [Condition]. It is stored as waiting in
+// the transaction that says so, and whatever the parents do at that moment, it is released exactly once, when all its
+// conditions hold. A parent that dies keeps its children waiting, because a retry revives the chain; one that is
+// cancelled takes them with it.
+//
+// An end is durable before what waits for it is told. Finish says that somebody waits; the pool that wrote it calls
+// Release at once, in one goroutine, which serves everything that has ended meanwhile in one round. A process that dies
+// in between leaves the work to a duty that some process does every second. Release may run twice, and be cut off.
+//
+// The results that children take are stored with the parent, and read when the child is claimed. What this build cannot
+// read, arguments or results, parks the job as dead (undecodable) without an attempt, and a build that reads it by
+// another schema makes it ready again: at its start, and every few minutes while it runs.
+//
+// # Effects that happen once
+//
+// "At least once" is wrong for a payment. A job with once= writes an intent before its handler runs, and the end of the
+// attempt settles it in the same transaction as the job: done, with the result; or not, when the handler's error says
+// so. Work that is done does not run again, in whatever job of the kind. An attempt that was cut off in between, by a
+// crash, a timeout or a shutdown, leaves the key in doubt, and nobody guesses: verify= finds out, in-doubt=rerun runs
+// again, and otherwise the job is dead (in doubt) until an operator retries it. [Once] does the same for any key within
+// a handler.
 //
 // # Who holds a job
 //
