@@ -71,7 +71,7 @@ func (c *txCheck) learn(f *ast.FuncDecl) {
 // Graph and Batch what they are given.
 func (c *txCheck) learnClosure(call *ast.CallExpr) {
 	f := callee(c.pass, call)
-	graph := isMethod(f, pathJobrt, "Client", "Graph", "Batch") && len(call.Args) > 0 && c.carries(call.Args[0])
+	graph := isGraph(f) && c.carries(call.Args[0])
 	if !graph && !isFunc(f, pathStore, "RunInTx") {
 		return
 	}
@@ -82,6 +82,19 @@ func (c *txCheck) learnClosure(call *ast.CallExpr) {
 			}
 		}
 	}
+}
+
+// isGraph reports whether f collects the enqueues of a function: Graph or Batch, of a client or generated.
+func isGraph(f *types.Func) bool {
+	if f == nil || !oneOf(f.Name(), []string{"Graph", "Batch", "RunBatch"}) {
+		return false
+	}
+	params := f.Signature().Params()
+	if params.Len() < 2 || !isNamed(params.At(0).Type(), "context", "Context") {
+		return false
+	}
+	fn, ok := params.At(params.Len() - 1).Type().(*types.Signature)
+	return ok && fn.Params().Len() == 1 && isNamed(fn.Params().At(0).Type(), "context", "Context")
 }
 
 func (c *txCheck) contextParam(lit *ast.FuncLit) types.Object {

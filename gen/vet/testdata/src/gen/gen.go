@@ -15,3 +15,5 @@ func EnqueueSend(ctx context.Context, a Args, opts ...jobrt.EnqueueOption) (h jo
 func EnqueueSendMany(ctx context.Context, a []Args, opts ...jobrt.EnqueueOption) (h []jobrt.Handle[Args], err error) {
 	return
 }
+
+func Graph(ctx context.Context, fn func(ctx context.Context) error) error { return fn(ctx) }

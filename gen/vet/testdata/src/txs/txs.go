@@ -39,6 +39,10 @@ func ours(ctx context.Context, s *bunstore.Store, c *jobrt.Client) {
 			gen.EnqueueSend(ctx, gen.Args{})
 			return nil
 		})
+		gen.Graph(txCtx, func(ctx context.Context) error {
+			gen.EnqueueSend(ctx, gen.Args{})
+			return nil
+		})
 		return c.Graph(ctx, func(graph context.Context) error {
 			gen.EnqueueSend(graph, gen.Args{}) // want `does not join the transaction tx`
 			return nil
