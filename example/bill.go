@@ -33,6 +33,10 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 	if err != nil {
 		return false, err
 	}
+	archive, err := billing.OpenArchive(filepath.Join(o.out, "archive"))
+	if err != nil {
+		return false, err
+	}
 	source, err := openSource(o)
 	if err != nil {
 		return false, err
@@ -47,8 +51,12 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	kill := &killer{point: o.kill, at: int64(o.killAt)}
-	client, pool, err := setUp(o, store, outbox, kill)
+	if o.preflight {
+		return preflight(ctx, store, stdout)
+	}
+	month := ledger(entries)
+	kill := &killer{point: o.kill, at: min(int64(o.killAt), int64(max(month.sendable(), 1)))}
+	client, pool, err := setUp(o, store, month, outbox, archive, kill)
 	if err != nil {
 		return false, err
 	}
@@ -58,28 +66,30 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 	if err != nil {
 		return false, err
 	}
-	sendable, err := enqueue(ctx, entries)
-	if err != nil {
-		return false, err
-	}
-	fmt.Fprintf(stdout, "%d invoices enqueued, %d lines refused at sight\n", sendable, len(entries)-sendable)
+	sendable := month.sendable()
+	fmt.Fprintf(stdout, "%d invoices to send, %d lines refused at sight\n", sendable, len(entries)-sendable)
 	if before > 0 {
 		fmt.Fprintf(stdout, "%d of them are in the outbox from an earlier start; what is done is not done again\n", before)
 	}
-	kill.pass(afterEnqueue, max(sendable, o.killAt))
-
+	job, err := closeMonth(ctx, month)
+	if err != nil {
+		return false, err
+	}
 	if err := work(ctx, pool, client, sendable, screen); err != nil {
 		return false, err
 	}
 	ctx = context.WithoutCancel(ctx) // the rest takes no time: an interrupt now would only hide the result
-	if err := outbox.Sweep(); err != nil {
+	if err := closed(ctx, client, job); err != nil {
+		return false, err
+	}
+	if err := errors.Join(outbox.Sweep(), archive.Sweep()); err != nil {
 		return false, err
 	}
 	refusals := filepath.Join(o.out, "refused.csv")
 	if err := writeRefusals(ctx, refusals, entries, client); err != nil {
 		return false, err
 	}
-	count, err := reconcile(source, outbox, refusals)
+	count, err := reconcile(source, outbox, archive, refusals)
 	if err != nil {
 		return false, err
 	}
@@ -88,7 +98,7 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 }
 
 // setUp connects the parts: what sends, what runs the jobs, what stores them.
-func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *killer) (*jobrt.Client, *jobrt.Pool, error) {
+func setUp(o options, store *bunstore.Store, month ledger, outbox *billing.Outbox, archive *billing.Archive, kill *killer) (*jobrt.Client, *jobrt.Pool, error) {
 	var mailer billing.Mailer = outbox
 	if o.smtp != "" {
 		var err error
@@ -99,7 +109,7 @@ func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *kille
 	if o.flaky > 0 {
 		mailer = billing.Flaky{Mailer: mailer, Share: o.flaky, Seed: o.seed}
 	}
-	service := &billing.Service{Seller: seller, Renderer: billing.PDF{Seller: seller}, Mailer: mailer}
+	service := &billing.Service{Seller: seller, Renderer: billing.PDF{Seller: seller}, Mailer: mailer, Ledger: month, Archive: archive}
 
 	var jobStore jobrt.Store = store
 	if kill.point != "" {
@@ -118,7 +128,7 @@ func setUp(o options, store *bunstore.Store, outbox *billing.Outbox, kill *kille
 		return nil, nil, err
 	}
 	pool, err := jobrt.NewPool(client, registry, jobrt.PoolConfig{
-		Queues:   []jobrt.QueueConfig{{Name: queue, Workers: o.workers}},
+		Queues:   []jobrt.QueueConfig{{Name: billingQueue, Workers: o.workers}, {Name: archiveQueue}, {Name: reportsQueue}},
 		LeaseTTL: leaseTTL,
 		// A line that was mailed is known by its job in the history: see jobID.
 		KeepHistory: 365 * 24 * time.Hour,

@@ -22,12 +22,16 @@ type options struct {
 	kill    string
 	killAt  int
 	verbose bool
+
+	preflight bool
 }
 
 const usage = `Usage: go run ./example [flags]
 
-Reads invoices from a CSV file, makes a durable job of each, renders them as PDF and mails them: into a folder of .eml
-files, or by SMTP. In the end it counts from the files that every line has become a mail or a refusal with a reason.
+Reads invoices from a CSV file and closes their month: one job makes a durable job of each, they are rendered as PDF and
+mailed, into a folder of .eml files or by SMTP, the receipts are filed in the folder's archive, and a last job reports
+what was sent and what failed and why. In the end the program counts from the files that every line has become a mail or
+a refusal with a reason.
 
 Start it again whenever you like. Jobs stay in the database (./billing.db): a run that was interrupted or killed goes
 on where it was, and a line that has been mailed is not mailed again. A mail that was on its way when the process was
@@ -58,6 +62,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.workers, "workers", 5, "`number` of invoices in the making at once")
 	f.StringVar(&o.kill, "kill", "", "kill this very process with SIGKILL at a `point`, to see what a second start makes of it:\n"+strings.Join(killPoints, ", "))
 	f.IntVar(&o.killAt, "kill-at", 25, "the `number` of the invoice that -kill strikes at, counted as they pass the point")
+	f.BoolVar(&o.preflight, "preflight", false, "send nothing: read all jobs that wait in the database as this build would, and tell\nwhich of them it can't run; exit code 1 when there are any")
 	f.BoolVar(&o.verbose, "v", false, "log every failed attempt, with the id of its job")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -14,7 +14,14 @@ import (
 // keeps the job. Its content is the whole line, not the invoice's number alone: who corrects a line and starts again
 // gets this one invoice sent, and no other.
 func jobID(fields []string) jobrt.ID {
-	sum := sha256.Sum256([]byte("SendInvoice\x1f" + strings.Join(fields, "\x1f")))
+	return madeID(append([]string{"SendInvoice"}, fields...)...)
+}
+
+// followID is the id of the job of another kind that follows a job.
+func followID(job jobrt.ID, kind string) jobrt.ID { return madeID(kind, job.String()) }
+
+func madeID(parts ...string) jobrt.ID {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x1f")))
 	var id jobrt.ID
 	copy(id[:], sum[:])
 	id[6] = id[6]&0x0f | 0x80 // UUID version 8: made in a way of one's own

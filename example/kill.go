@@ -19,7 +19,7 @@ import (
 // The points at which -kill can end the process. Nothing else in the example knows of them: each is a wrapper around a
 // part, put there when asked for.
 const (
-	afterEnqueue         = "after-enqueue"           // the jobs are stored, none has started
+	afterEnqueue         = "after-enqueue"           // the month's jobs are stored, the one that did so doesn't know yet
 	midRender            = "mid-render"              // the PDF is half written
 	betweenMailAndFinish = "between-mail-and-finish" // the mail is out, its job doesn't know yet
 	midFinish            = "mid-finish"              // the end of the job is written, but not committed
@@ -96,6 +96,14 @@ type killStore struct {
 	jobrt.Store
 	*killer
 	bun *bunstore.Store
+}
+
+func (s killStore) InsertGraph(ctx context.Context, tx jobrt.Tx, batches []jobrt.NewBatch, jobs []jobrt.NewJob) ([]jobrt.Inserted, error) {
+	stored, err := s.Store.InsertGraph(ctx, tx, batches, jobs)
+	if err == nil {
+		s.pass(afterEnqueue, len(jobs))
+	}
+	return stored, err
 }
 
 func (s killStore) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finish) ([]jobrt.FinishResult, error) {

@@ -33,11 +33,12 @@ type count struct {
 	both       []entry // mailed and refused
 	strays     int     // refusals of lines that the input doesn't have
 	others     int     // mails of other inputs
+	unfiled    []entry // mailed, but their receipts are not filed
 	damaged    []string
 }
 
 // reconcile counts: the input from its first line again, and what lies in the outbox now.
-func reconcile(s source, outbox *billing.Outbox, refusalsPath string) (count, error) {
+func reconcile(s source, outbox *billing.Outbox, archive *billing.Archive, refusalsPath string) (count, error) {
 	entries, err := s.read()
 	if err != nil {
 		return count{}, err
@@ -50,10 +51,14 @@ func reconcile(s source, outbox *billing.Outbox, refusalsPath string) (count, er
 	if err != nil {
 		return count{}, err
 	}
-	return match(s.name, entries, contents, refusals), nil
+	filed, err := archive.Receipts()
+	if err != nil {
+		return count{}, err
+	}
+	return match(s.name, entries, contents, filed, refusals), nil
 }
 
-func match(name string, entries []entry, contents billing.Contents, refusals []refusal) count {
+func match(name string, entries []entry, contents billing.Contents, filed map[int64]bool, refusals []refusal) count {
 	c := count{source: name, lines: len(entries), refusals: refusals, damaged: contents.Damaged}
 	mails := make(map[mailKey]int)
 	for _, name := range contents.Mails {
@@ -73,6 +78,9 @@ func match(name string, entries []entry, contents billing.Contents, refusals []r
 		c.deliveries += n
 		if n > 0 {
 			c.mailed++
+			if !filed[e.invoice.InvoiceID] {
+				c.unfiled = append(c.unfiled, e)
+			}
 		}
 		if n > 1 {
 			c.doubled = append(c.doubled, e)
@@ -100,9 +108,9 @@ func match(name string, entries []entry, contents billing.Contents, refusals []r
 	return c
 }
 
-// balanced reports whether every line has become a mail or a refusal, and not both.
+// balanced reports whether every line has become a mail, whose receipt is filed, or a refusal, and not both.
 func (c count) balanced() bool {
-	return c.lines == c.mailed+len(c.refusals) && len(c.missing)+len(c.both)+len(c.damaged)+c.strays == 0
+	return c.lines == c.mailed+len(c.refusals) && len(c.missing)+len(c.both)+len(c.unfiled)+len(c.damaged)+c.strays == 0
 }
 
 // showMost is how many lines of one sort are listed.
@@ -111,7 +119,7 @@ const showMost = 20
 func (c count) print(w io.Writer, outbox string) {
 	fmt.Fprintf(w, "\nReconciliation, counted from the files\n")
 	fmt.Fprintf(w, "%7d lines in %s\n", c.lines, c.source)
-	fmt.Fprintf(w, "%7d mails in %s%c\n", c.mailed, filepath.Clean(outbox), filepath.Separator)
+	fmt.Fprintf(w, "%7d mails in %s%c, %d receipts in its archive\n", c.mailed, filepath.Clean(outbox), filepath.Separator, c.mailed-len(c.unfiled))
 	fmt.Fprintf(w, "%7d refused, see %s\n", len(c.refusals), filepath.Join(outbox, "refused.csv"))
 	list(w, c.refusals, func(r refusal) string { return fmt.Sprintf("line %d, invoice %s: %s", r.line, r.number, r.reason) })
 
@@ -133,6 +141,7 @@ func (c count) print(w io.Writer, outbox string) {
 	fmt.Fprintf(w, "%d lines, %d mails, %d refused: THIS DOES NOT ADD UP.\n", c.lines, c.mailed, len(c.refusals))
 	complain(w, c.missing, "lines have neither a mail nor a reason; has somebody emptied the outbox, but kept the database?")
 	complain(w, c.both, "lines are refused, but have a mail")
+	complain(w, c.unfiled, "lines have a mail, but no receipt in the archive")
 	if c.strays > 0 {
 		fmt.Fprintf(w, "%7d refusals are of lines that the input doesn't have\n", c.strays)
 	}

@@ -14,6 +14,7 @@ func TestReconciliation(t *testing.T) {
 	}
 	all := []billing.DeliveryName{name(0, 1), name(1, 1), name(3, 1)}
 	unread := refusal{4, "3", "can't be read"}
+	filed := map[int64]bool{entries[0].invoice.InvoiceID: true, entries[1].invoice.InvoiceID: true, entries[3].invoice.InvoiceID: true}
 	for _, c := range []struct {
 		name     string
 		contents billing.Contents
@@ -34,13 +35,24 @@ func TestReconciliation(t *testing.T) {
 		{"in doubt", billing.Contents{Mails: all, InDoubt: all[:1]}, []refusal{unread}, true, "1 deliveries are in doubt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			count := match("in.csv", entries, c.contents, c.refusals)
+			count := match("in.csv", entries, c.contents, filed, c.refusals)
 			var out strings.Builder
 			count.print(&out, "outbox")
 			if count.balanced() != c.balanced || !strings.Contains(out.String(), c.says) {
 				t.Errorf("balanced %v, want %v with %q:\n%s", count.balanced(), c.balanced, c.says, out.String())
 			}
 		})
+	}
+}
+
+func TestReconciliationMissesAReceipt(t *testing.T) {
+	entries := read(t, good)
+	mails := billing.Contents{Mails: []billing.DeliveryName{{InvoiceID: entries[0].invoice.InvoiceID, Key: billing.Key(entries[0].id), Token: 1}}}
+	count := match("in.csv", entries, mails, nil, nil)
+	var out strings.Builder
+	count.print(&out, "outbox")
+	if want := "1 lines have a mail, but no receipt in the archive"; count.balanced() || !strings.Contains(out.String(), want) {
+		t.Errorf("balanced %v, want false with %q:\n%s", count.balanced(), want, out.String())
 	}
 }
 

@@ -59,10 +59,10 @@ func whyDead(e entry, job jobrt.JobInfo) string {
 	}
 }
 
-// deadJobs reads all dead jobs of the queue, page by page.
+// deadJobs reads all dead jobs of the billing queue, page by page.
 func deadJobs(ctx context.Context, store jobrt.Store) (map[jobrt.ID]jobrt.JobInfo, error) {
 	dead := make(map[jobrt.ID]jobrt.JobInfo)
-	filter := jobrt.Filter{States: []jobrt.State{jobrt.StateDead}, Queue: queue, Limit: 1000}
+	filter := jobrt.Filter{States: []jobrt.State{jobrt.StateDead}, Queue: billingQueue, Limit: 1000}
 	for {
 		page, err := listJobs(ctx, store, filter)
 		if err != nil {

@@ -169,6 +169,21 @@ func TestExampleBillsTheShippedFileAndASecondStartMailsNothing(t *testing.T) {
 			t.Errorf("reason %q", r)
 		}
 	}
+	report, err := os.ReadFile(filepath.Join(outbox, "archive", "report-2026-01.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const dead = 10 // of the refused lines, these were given up by their jobs
+	if want := fmt.Sprintf("Invoices of 2026-01: %d sent, %d failed\n", shippedLines-shippedRefused, dead); !strings.HasPrefix(string(report), want) ||
+		!strings.Contains(string(report), "\ninvoice 100032: bad invoice: total is zero\n") {
+		t.Errorf("want %q and the reasons:\n%s", want, report)
+	}
+	if receipts, err := filepath.Glob(filepath.Join(outbox, "archive", "receipt-*.json")); err != nil || len(receipts) != shippedLines-shippedRefused {
+		t.Errorf("%d receipts, %v", len(receipts), err)
+	}
+	if o := execute(t, dir, "-preflight"); o.code != exitOK || !strings.Contains(o.stdout, fmt.Sprintf("can run all %d live and dead jobs", dead)) {
+		t.Errorf("preflight: %v", o)
+	}
 	second := execute(t, dir)
 	expect(t, second, outbox, shippedLines, shippedRefused, 0)
 	if !strings.Contains(second.stdout, fmt.Sprintf("%d of them are in the outbox from an earlier start", shippedLines-shippedRefused)) {

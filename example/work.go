@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/jobgen/jobgen/example/gen"
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
@@ -14,7 +16,7 @@ const (
 	lookTimeout = 30 * time.Second
 )
 
-// work runs the pool until no job of the queue is left to do. An interrupt stops it earlier, with errInterrupted.
+// work runs the pool until no job is left to do. An interrupt stops it earlier, with errInterrupted.
 func work(ctx context.Context, pool *jobrt.Pool, client *jobrt.Client, total int, screen *screen) error {
 	left, err := look(ctx, client)
 	if err != nil {
@@ -32,7 +34,7 @@ func work(ctx context.Context, pool *jobrt.Pool, client *jobrt.Client, total int
 	ended := make(chan error, 1)
 	go func() { ended <- pool.Run(poolCtx) }()
 
-	screen.begin(max(total, left.all()))
+	screen.begin(max(total, left.invoices))
 	defer screen.end()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -53,16 +55,28 @@ func work(ctx context.Context, pool *jobrt.Pool, client *jobrt.Client, total int
 			continue // the pool waits for the database too
 		}
 		left = now
-		screen.left(left.all())
+		screen.left(left.unsent(total))
 	}
 	stop()
 	return <-ended
 }
 
 // remaining counts the jobs that are not done.
-type remaining struct{ waiting, running int }
+type remaining struct {
+	waiting, running int
+	invoices         int  // that are not mailed, of both
+	open             bool // the month isn't closed: its invoices are no jobs yet
+}
 
 func (r remaining) all() int { return r.waiting + r.running }
+
+// unsent is how many of total invoices are not done.
+func (r remaining) unsent(total int) int {
+	if r.open {
+		return max(total, r.invoices)
+	}
+	return r.invoices
+}
 
 func look(ctx context.Context, client *jobrt.Client) (remaining, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -73,12 +87,19 @@ func look(ctx context.Context, client *jobrt.Client) (remaining, error) {
 		return r, fmt.Errorf("count jobs: %w", err)
 	}
 	for _, line := range lines {
-		switch {
-		case line.Queue != queue:
-		case line.State == jobrt.StateRunning:
+		if !line.State.Live() || !slices.Contains([]string{billingQueue, archiveQueue, reportsQueue}, line.Queue) {
+			continue
+		}
+		if line.State == jobrt.StateRunning {
 			r.running += line.Count
-		case line.State.Live():
+		} else {
 			r.waiting += line.Count
+		}
+		switch line.Kind {
+		case gen.SendInvoiceJob.Kind:
+			r.invoices += line.Count
+		case gen.CloseMonthJob.Kind:
+			r.open = true
 		}
 	}
 	return r, nil

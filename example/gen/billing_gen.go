@@ -10,6 +10,151 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
+// ArchiveReceiptJob describes billing.Service.ArchiveReceipt.
+var ArchiveReceiptJob = &jobrt.Job[jobs.ArchiveReceipt, jobrt.None]{
+	Service: "jobgen",
+	Kind:    "jobgen/billing.Service.ArchiveReceipt",
+	Settings: jobrt.Settings{
+		Queue:      "archive",
+		Priority:   5,
+		MaxRetries: 8,
+		Backoff:    jobrt.DefaultBackoff(),
+		Delays:     []time.Duration{time.Second, 10 * time.Second, time.Minute},
+		Timeout:    30 * time.Second,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "delays", Value: "1s,10s,1m0s"},
+			{Key: "queue", Value: "archive"},
+			{Key: "retry", Value: "8"},
+			{Key: "timeout", Value: "30s"},
+		},
+	},
+	Args:    jobsArchiveReceiptCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(jobsReceiptCodec)},
+}
+
+// EnqueueArchiveReceiptAfter enqueues billing.Service.ArchiveReceipt on queue "archive".
+// It runs when sent has succeeded, and takes its result.
+//
+// ArchiveReceipt files the receipt of an invoice that has been mailed. Filing it twice is filing it once.
+func EnqueueArchiveReceiptAfter(ctx context.Context, sent jobrt.Handle[jobs.Receipt], args jobs.ArchiveReceipt, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), ArchiveReceiptJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, sent), opts)...)
+}
+
+// EnqueueArchiveReceiptAfter is the function of this name on c's client.
+func (c *Client) EnqueueArchiveReceiptAfter(ctx context.Context, sent jobrt.Handle[jobs.Receipt], args jobs.ArchiveReceipt, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, ArchiveReceiptJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, sent), opts)...)
+}
+
+// ArchiveReceiptHandle returns the handle of a billing.Service.ArchiveReceipt job from its stored id.
+// The id of another kind of job is an error.
+func ArchiveReceiptHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), ArchiveReceiptJob, id)
+}
+
+// ArchiveReceiptHandle is the function of this name on c's client.
+func (c *Client) ArchiveReceiptHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, ArchiveReceiptJob, id)
+}
+
+// CloseMonthJob describes billing.Service.CloseMonth.
+var CloseMonthJob = &jobrt.Job[jobrt.None, jobrt.None]{
+	Service: "jobgen",
+	Kind:    "jobgen/billing.Service.CloseMonth",
+	Settings: jobrt.Settings{
+		Queue:      "reports",
+		Priority:   5,
+		MaxRetries: 5,
+		Backoff:    jobrt.DefaultBackoff(),
+		Delays:     []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute},
+		Timeout:    10 * time.Minute,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "cron", Value: "0 2 1 * *"},
+			{Key: "delays", Value: "1s,10s,1m0s,5m0s,15m0s"},
+			{Key: "queue", Value: "reports"},
+			{Key: "retry", Value: "5"},
+			{Key: "timeout", Value: "10m0s"},
+			{Key: "tz", Value: "Europe/Berlin"},
+		},
+	},
+	Args:   jobrt.NoneCodec,
+	Result: jobrt.NoneCodec,
+}
+
+// EnqueueCloseMonth enqueues billing.Service.CloseMonth on queue "reports".
+//
+// CloseMonth mails every open invoice, files the receipt of each that went out, and has a report written of them all.
+// It only enqueues, and in one transaction: either the whole month is on its way or nothing is.
+func EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), CloseMonthJob, jobrt.None{}, opts...)
+}
+
+// EnqueueCloseMonth is the function of this name on c's client.
+func (c *Client) EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, jobrt.None{}, opts...)
+}
+
+// CloseMonthHandle returns the handle of a billing.Service.CloseMonth job from its stored id.
+// The id of another kind of job is an error.
+func CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), CloseMonthJob, id)
+}
+
+// CloseMonthHandle is the function of this name on c's client.
+func (c *Client) CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, id)
+}
+
+// MonthReportJob describes billing.Service.MonthReport.
+var MonthReportJob = &jobrt.Job[jobs.MonthReport, jobrt.None]{
+	Service: "jobgen",
+	Kind:    "jobgen/billing.Service.MonthReport",
+	Settings: jobrt.Settings{
+		Queue:      "reports",
+		Priority:   5,
+		MaxRetries: 8,
+		Backoff:    jobrt.DefaultBackoff(),
+		Delays:     []time.Duration{time.Second, 10 * time.Second, time.Minute},
+		Timeout:    time.Minute,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "delays", Value: "1s,10s,1m0s"},
+			{Key: "queue", Value: "reports"},
+			{Key: "retry", Value: "8"},
+			{Key: "timeout", Value: "1m0s"},
+		},
+	},
+	Args:    jobsMonthReportCodec,
+	Result:  jobrt.NoneCodec,
+	Parents: []jobrt.ParentType{jobrt.ParentOf(jobsReceiptCodec)},
+}
+
+// EnqueueMonthReportAfterAllEnd enqueues billing.Service.MonthReport on queue "reports".
+// It runs when all of sent have ended, well or not, and takes what became of each.
+//
+// MonthReport lists what was sent and what failed, and why. It runs once every invoice of the month has ended.
+func EnqueueMonthReportAfterAllEnd(ctx context.Context, sent []jobrt.Handle[jobs.Receipt], args jobs.MonthReport, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), MonthReportJob, args, jobrt.Prepend(jobrt.TakesAll(0, jobrt.IfEnded, sent), opts)...)
+}
+
+// EnqueueMonthReportAfterAllEnd is the function of this name on c's client.
+func (c *Client) EnqueueMonthReportAfterAllEnd(ctx context.Context, sent []jobrt.Handle[jobs.Receipt], args jobs.MonthReport, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, MonthReportJob, args, jobrt.Prepend(jobrt.TakesAll(0, jobrt.IfEnded, sent), opts)...)
+}
+
+// MonthReportHandle returns the handle of a billing.Service.MonthReport job from its stored id.
+// The id of another kind of job is an error.
+func MonthReportHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), MonthReportJob, id)
+}
+
+// MonthReportHandle is the function of this name on c's client.
+func (c *Client) MonthReportHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, MonthReportJob, id)
+}
+
 // SendInvoiceJob describes billing.Service.SendInvoice.
 var SendInvoiceJob = &jobrt.Job[jobs.SendInvoice, jobs.Receipt]{
 	Service: "jobgen",
@@ -21,6 +166,7 @@ var SendInvoiceJob = &jobrt.Job[jobs.SendInvoice, jobs.Receipt]{
 		Backoff:    jobrt.DefaultBackoff(),
 		Delays:     []time.Duration{200 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second},
 		Timeout:    30 * time.Second,
+		KeepResult: true,
 		Version:    1,
 		Declared: []jobrt.Setting{
 			{Key: "delays", Value: "200ms,1s,3s,5s"},

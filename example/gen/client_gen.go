@@ -36,8 +36,37 @@ func NewClient(c *jobrt.Client) *Client {
 	return &Client{client: c}
 }
 
+// Graph stores all that fn enqueues with the ctx that it is given in one transaction, or nothing of it. Nothing runs
+// before fn has returned nil.
+func Graph(ctx context.Context, fn func(ctx context.Context) error) error {
+	return jobrt.Graph(ctx, defaultClient.Load(), fn)
+}
+
+// Graph is the function of this name on c's client.
+func (c *Client) Graph(ctx context.Context, fn func(ctx context.Context) error) error {
+	return jobrt.Graph(jobrt.WithClient(ctx, c.client), nil, fn)
+}
+
+// Batch is Graph whose jobs become members of a new batch, which jobs can wait for as a whole. The name is for people.
+func Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error) {
+	return jobrt.RunBatch(ctx, defaultClient.Load(), name, fn)
+}
+
+// Batch is the function of this name on c's client.
+func (c *Client) Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error) {
+	return jobrt.RunBatch(jobrt.WithClient(ctx, c.client), nil, name, fn)
+}
+
 // Enqueuer is what Client can do, for fakes.
 type Enqueuer interface {
+	Graph(ctx context.Context, fn func(ctx context.Context) error) error
+	Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error)
+	EnqueueArchiveReceiptAfter(ctx context.Context, sent jobrt.Handle[jobs.Receipt], args jobs.ArchiveReceipt, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	ArchiveReceiptHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	EnqueueMonthReportAfterAllEnd(ctx context.Context, sent []jobrt.Handle[jobs.Receipt], args jobs.MonthReport, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	MonthReportHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueSendInvoice(ctx context.Context, args jobs.SendInvoice, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobs.Receipt], error)
 	EnqueueSendInvoiceMany(ctx context.Context, args []jobs.SendInvoice, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobs.Receipt], error)
 	SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobs.Receipt], error)

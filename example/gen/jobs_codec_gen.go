@@ -10,6 +10,48 @@ import (
 	"github.com/jobgen/jobgen/runtime/jobjson"
 )
 
+var jobsArchiveReceiptCodec = jobrt.Codec[jobs.ArchiveReceipt]{
+	Append: appendJobsArchiveReceipt,
+	Decode: func(data []byte, v *jobs.ArchiveReceipt) error {
+		return jobjson.Decode(data, v, decodeJobsArchiveReceipt)
+	},
+	Schema: "83a7f653473fb719",
+}
+
+type jobsArchiveReceiptChangedRunGoGenerate = struct {
+	InvoiceID int64     `json:"invoice_id"`
+	Issued    time.Time `json:"issued"`
+}
+
+var _ jobsArchiveReceiptChangedRunGoGenerate = jobs.ArchiveReceipt{}
+
+func appendJobsArchiveReceipt(dst []byte, v *jobs.ArchiveReceipt) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"invoice_id":`...)
+	dst = jobjson.AppendInt(dst, v.InvoiceID)
+	dst = append(dst, `,"issued":`...)
+	if dst, err = jobjson.AppendTime(dst, v.Issued); err != nil {
+		return dst, jobjson.At(err, ".issued")
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeJobsArchiveReceipt(r *jobjson.Reader, v *jobs.ArchiveReceipt) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "invoice_id":
+			jobjson.ReadInt(r, &v.InvoiceID)
+		case "issued":
+			jobjson.ReadUnmarshaler(r, &v.Issued)
+		default:
+			r.Skip()
+		}
+	}
+}
+
 type jobsItemChangedRunGoGenerate = struct {
 	Quantity int64  `json:"quantity"`
 	Text     string `json:"text"`
@@ -43,6 +85,67 @@ func decodeJobsItem(r *jobjson.Reader, v *jobs.Item) {
 			jobjson.ReadString(r, &v.Text)
 		case "price":
 			jobjson.ReadInt(r, &v.Price)
+		default:
+			r.Skip()
+		}
+	}
+}
+
+var jobsMonthReportCodec = jobrt.Codec[jobs.MonthReport]{
+	Append: appendJobsMonthReport,
+	Decode: func(data []byte, v *jobs.MonthReport) error {
+		return jobjson.Decode(data, v, decodeJobsMonthReport)
+	},
+	Schema: "a554b1582ec17c9f",
+}
+
+type jobsMonthReportChangedRunGoGenerate = struct {
+	Month    string  `json:"month"`
+	Invoices []int64 `json:"invoices"`
+}
+
+var _ jobsMonthReportChangedRunGoGenerate = jobs.MonthReport{}
+
+func appendJobsMonthReport(dst []byte, v *jobs.MonthReport) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"month":`...)
+	if dst, err = jobjson.AppendString(dst, v.Month); err != nil {
+		return dst, jobjson.At(err, ".month")
+	}
+	dst = append(dst, `,"invoices":`...)
+	if v.Invoices == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, '[')
+		for i1 := range v.Invoices {
+			if i1 > 0 {
+				dst = append(dst, ',')
+			}
+			dst = jobjson.AppendInt(dst, v.Invoices[i1])
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeJobsMonthReport(r *jobjson.Reader, v *jobs.MonthReport) {
+	if !r.Object() {
+		return
+	}
+	for r.More() {
+		switch string(r.Key()) {
+		case "month":
+			jobjson.ReadString(r, &v.Month)
+		case "invoices":
+			if r.Array() {
+				i1 := 0
+				for ; r.More(); i1++ {
+					jobjson.ReadInt(r, jobjson.Element(&v.Invoices, i1))
+				}
+				jobjson.Truncate(&v.Invoices, i1)
+			} else {
+				v.Invoices = nil
+			}
 		default:
 			r.Skip()
 		}

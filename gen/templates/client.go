@@ -47,9 +47,13 @@ func (r *renderer) clientFile() *jen.File {
 	f.Func().Id("NewClient").Params(jen.Id("c").Add(client)).Op("*").Id("Client").Block(
 		jen.Return(jen.Op("&").Id("Client").Values(jen.Dict{jen.Id("client"): jen.Id("c")})))
 
+	together(f)
+
 	f.Line()
 	comment(f.Group, "Enqueuer is what Client can do, for fakes.")
 	f.Type().Id("Enqueuer").InterfaceFunc(func(g *jen.Group) {
+		g.Id("Graph").Add(graphSignature())
+		g.Id("Batch").Add(batchSignature())
 		for _, j := range r.m.Jobs {
 			for _, stub := range j.Stubs() {
 				if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle {
@@ -63,6 +67,44 @@ func (r *renderer) clientFile() *jen.File {
 	f.Line()
 	f.Var().Id("_").Id("Enqueuer").Op("=").Parens(jen.Op("*").Id("Client")).Call(jen.Nil())
 	return f
+}
+
+// together emits the functions that enqueue several jobs at once.
+func together(f *jen.File) {
+	byDefault := jen.Id("defaultClient").Dot("Load").Call()
+	bound := jen.Qual(pathJobrt, "WithClient").Call(jen.Id("ctx"), jen.Id("c").Dot("client"))
+	method := func() *jen.Statement { return jen.Func().Params(jen.Id("c").Op("*").Id("Client")) }
+
+	f.Line()
+	comment(f.Group,
+		"Graph stores all that fn enqueues with the ctx that it is given in one transaction, or nothing of it. Nothing runs",
+		"before fn has returned nil.")
+	f.Func().Id("Graph").Add(graphSignature()).Block(jen.Return(jen.Qual(pathJobrt, "Graph").Call(jen.Id("ctx"), byDefault, jen.Id("fn"))))
+	f.Line()
+	comment(f.Group, "Graph is the function of this name on c's client.")
+	f.Add(method().Id("Graph").Add(graphSignature()).Block(jen.Return(jen.Qual(pathJobrt, "Graph").Call(bound, jen.Nil(), jen.Id("fn")))))
+
+	f.Line()
+	comment(f.Group,
+		"Batch is Graph whose jobs become members of a new batch, which jobs can wait for as a whole. The name is for people.")
+	f.Func().Id("Batch").Add(batchSignature()).Block(jen.Return(jen.Qual(pathJobrt, "RunBatch").Call(jen.Id("ctx"), byDefault, jen.Id("name"), jen.Id("fn"))))
+	f.Line()
+	comment(f.Group, "Batch is the function of this name on c's client.")
+	f.Add(method().Id("Batch").Add(batchSignature()).Block(jen.Return(jen.Qual(pathJobrt, "RunBatch").Call(bound, jen.Nil(), jen.Id("name"), jen.Id("fn")))))
+}
+
+// collecting emits the parameter fn.
+func collecting() *jen.Statement {
+	return jen.Id("fn").Func().Params(jen.Id("ctx").Qual("context", "Context")).Error()
+}
+
+func graphSignature() *jen.Statement {
+	return jen.Params(jen.Id("ctx").Qual("context", "Context"), collecting()).Error()
+}
+
+func batchSignature() *jen.Statement {
+	return jen.Params(jen.Id("ctx").Qual("context", "Context"), jen.Id("name").String(), collecting()).
+		Params(jen.Qual(pathJobrt, "BatchHandle"), jen.Error())
 }
 
 // signature emits a stub's parameters and results.

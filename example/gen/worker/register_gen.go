@@ -34,11 +34,91 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if missing != nil {
 		return errors.Join(missing...)
 	}
+	if err := r.DeclareQueue(jobrt.QueueInfo{
+		Name:    "archive",
+		Workers: 2,
+		Settings: []jobrt.Setting{
+			{Key: "owner", Value: "billing"},
+			{Key: "workers", Value: "2"},
+		},
+	}); err != nil {
+		return err
+	}
+	if err := r.DeclareQueue(jobrt.QueueInfo{
+		Name:    "billing",
+		Workers: 5,
+		Settings: []jobrt.Setting{
+			{Key: "oncall", Value: "billing-primary"},
+			{Key: "owner", Value: "billing"},
+			{Key: "runbook", Value: "https://wiki.northwind.example/billing"},
+			{Key: "workers", Value: "5"},
+		},
+	}); err != nil {
+		return err
+	}
+	if err := r.DeclareQueue(jobrt.QueueInfo{
+		Name:    "reports",
+		Workers: 1,
+		Settings: []jobrt.Setting{
+			{Key: "owner", Value: "controlling"},
+			{Key: "workers", Value: "1"},
+		},
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.ArchiveReceiptJob, func(ctx context.Context, args jobs.ArchiveReceipt, in *jobrt.Inputs) (jobrt.None, error) {
+		sent := jobrt.InputValue[jobs.Receipt](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.BillingService.ArchiveReceipt(ctx, args, sent)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.CloseMonthJob, func(ctx context.Context, _ jobrt.None) (jobrt.None, error) {
+		return jobrt.None{}, d.BillingService.CloseMonth(ctx)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterAfter(r, gen.MonthReportJob, func(ctx context.Context, args jobs.MonthReport, in *jobrt.Inputs) (jobrt.None, error) {
+		sent := jobrt.InputOutcomes[jobs.Receipt](in, 0)
+		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.BillingService.MonthReport(ctx, args, sent)
+	}); err != nil {
+		return err
+	}
 	if err := jobrt.Register(r, gen.SendInvoiceJob, d.BillingService.SendInvoice, jobrt.PermanentErrors(billing.ErrBadAddress, billing.ErrBadInvoice, billing.ErrRejected)); err != nil {
 		return err
 	}
 	return nil
 }
+
+// Preflight reads every job of the service that waits in store, or is dead, as this build would, and changes nothing.
+// Run it before a deploy.
+func Preflight(ctx context.Context, store jobrt.Store) (jobrt.PreflightReport, error) {
+	return jobrt.Preflight(
+		ctx,
+		store,
+		gen.ArchiveReceiptJob,
+		gen.CloseMonthJob,
+		gen.MonthReportJob,
+		gen.SendInvoiceJob,
+	)
+}
+
+type archiveReceiptChangedRunGoGenerate func(*billing.Service, context.Context, jobs.ArchiveReceipt, jobs.Receipt) error
+
+var _ archiveReceiptChangedRunGoGenerate = (*billing.Service).ArchiveReceipt
+
+type closeMonthChangedRunGoGenerate func(*billing.Service, context.Context) error
+
+var _ closeMonthChangedRunGoGenerate = (*billing.Service).CloseMonth
+
+type monthReportChangedRunGoGenerate func(*billing.Service, context.Context, jobs.MonthReport, []jobrt.Outcome[jobs.Receipt]) error
+
+var _ monthReportChangedRunGoGenerate = (*billing.Service).MonthReport
 
 type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, jobs.SendInvoice) (jobs.Receipt, error)
 

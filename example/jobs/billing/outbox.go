@@ -60,18 +60,23 @@ func (o *Outbox) put(m *Mail, ext string) error {
 }
 
 func (o *Outbox) rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
-	dir, err := os.Open(o.dir)
-	if err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
+	if err := moveFile(o.dir, from, to); err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	return nil
+}
+
+// moveFile gives a file of folder dir its final name, for good: also after a power cut.
+func moveFile(dir, from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
 }
 
 func (o *Outbox) path(m *Mail, ext string) string {
