@@ -76,7 +76,7 @@ func TestCronThatNeverFires(t *testing.T) {
 	})
 	t.Run("asynq", func(t *testing.T) {
 		redis := asynqRedis(t)
-		scheduler := asynq.NewScheduler(redis, &asynq.SchedulerOpts{Logger: silence{}})
+		scheduler := asynq.NewScheduler(redis, &asynq.SchedulerOpts{Logger: silence{}, HeartbeatInterval: 20 * time.Millisecond})
 		if _, err := scheduler.Register(never, asynq.NewTask("month:close", nil)); err != nil {
 			t.Fatal(err)
 		}
