@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestEachJobOfManyHasItsOwnParents(t *testing.T) {
 		s := new(fakeStore)
 		c := newTestClient(t, s)
 		common, own := handleOn(c), []Handle[receipt]{handleOn(c), handleOn(c), handleOn(c)}
-		_, err := EnqueueMany(t.Context(), c, sendJob(), make([]order, 4), After(common), Each(func(i int) []EnqueueOption {
+		_, err := EnqueueMany(t.Context(), c, sendJob(), make([]order, 4), After(common, common, common), Each(func(i int) []EnqueueOption {
 			if i == 3 {
 				return nil
 			}
@@ -92,7 +93,7 @@ func TestEachJobOfManyHasItsOwnParents(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, job := range s.batches()[0] {
-			want := []Parent{{common.ID(), IfSucceeded, SlotNone}}
+			want := slices.Repeat([]Parent{{common.ID(), IfSucceeded, SlotNone}}, 3)
 			if i < 3 {
 				want = append(want, Parent{own[i].ID(), IfEnded, 0})
 			}

@@ -36,6 +36,16 @@
 // read, arguments or results, parks the job as dead (undecodable) without an attempt, and a build that reads it by
 // another schema makes it ready again: at its start, and every few minutes while it runs.
 //
+// # Several jobs at once
+//
+// [Client.Graph] and [Client.Batch] run a function that enqueues, and store what it has enqueued in one transaction: a
+// chain is there as a whole or not at all, and no member of a batch ends before the batch knows of them all. Within the
+// function a handle has the id under which its job is sent; where that meets a unique key, the handle and whatever waits
+// for it name the holder as soon as the store has said so. Continuations by annotation are stored with their job in the
+// same way, and left out where the job is: the holder of its key has its own.
+//
+// Inside a handler all these ids derive from the running job, so that the next attempt stores nothing twice.
+//
 // # Effects that happen once
 //
 // "At least once" is wrong for a payment. A job with once= writes an intent before its handler runs, and the end of the

@@ -143,6 +143,86 @@ func ExampleEach() {
 	// ready {"invoice_id":8,"note":"urgent"} in default, priority 1, 10 retries, tags []
 }
 
+func ExampleAfter() {
+	ctx, show := shop()
+	first, _ := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7})
+	reminder, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7, Note: "reminder"}, jobrt.After(first), jobrt.Delay(24*time.Hour))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show(first)
+	show(reminder)
+	// Output:
+	// ready {"invoice_id":7} in default, priority 5, 10 retries, tags []
+	// waiting {"invoice_id":7,"note":"reminder"} in default, priority 5, 10 retries, tags []
+}
+
+// The two jobs are stored together, or neither is.
+func ExampleClient_Graph() {
+	ctx, show := shop()
+	var invoice, copied jobrt.Handle[jobrt.None]
+	err := jobrt.Graph(ctx, nil, func(ctx context.Context) (err error) { // or client.Graph, or Graph of the generated package
+		invoice, err = EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7}, jobrt.Unique("invoice 7"))
+		if err != nil {
+			return err
+		}
+		copied, err = EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7, Note: "copy"}, jobrt.AfterEnd(invoice))
+		return err
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show(invoice)
+	show(copied)
+	// Output:
+	// ready {"invoice_id":7} in default, priority 5, 10 retries, tags []
+	// waiting {"invoice_id":7,"note":"copy"} in default, priority 5, 10 retries, tags []
+}
+
+func ExampleClient_Graph_cycle() {
+	ctx, _ := shop()
+	first, second := jobrt.NewID(), jobrt.NewID()
+	handles := make([]jobrt.Handle[jobrt.None], 2) // as they come back from JSON
+	for i, id := range []jobrt.ID{first, second} {
+		data, _ := json.Marshal(id)
+		_ = json.Unmarshal(data, &handles[i])
+	}
+	err := jobrt.Graph(ctx, nil, func(ctx context.Context) error {
+		_, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7}, jobrt.WithID(first), jobrt.After(handles[1]))
+		if err != nil {
+			return err
+		}
+		_, err = EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 8}, jobrt.WithID(second), jobrt.After(handles[0]))
+		return err
+	})
+	fmt.Println(errors.Is(err, jobrt.ErrCycle))
+	fmt.Println(err)
+	// Output:
+	// true
+	// graph: jobs wait for each other in a cycle: shop/billing.SendInvoice waits for shop/billing.SendInvoice waits for shop/billing.SendInvoice
+}
+
+func ExampleClient_Batch() {
+	ctx, show := shop()
+	batch, err := jobrt.RunBatch(ctx, nil, "invoices of May", func(ctx context.Context) error { // or client.Batch
+		_, err := EnqueueSendInvoiceMany(ctx, []SendInvoice{{InvoiceID: 7}, {InvoiceID: 8}})
+		return err
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	summary, err := EnqueueSendInvoice(ctx, SendInvoice{Note: "summary"}, jobrt.After(batch))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show(summary)
+	// Output: waiting {"invoice_id":0,"note":"summary"} in default, priority 5, 10 retries, tags []
+}
+
 func ExampleArgsError() {
 	ctx, _ := shop()
 	_, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7, Note: "a\x00b"})

@@ -265,6 +265,7 @@ func TestWhatCannotBePartOfAGraphIsRefused(t *testing.T) {
 				return err
 			}
 			_, awaited := h.Await(ctx)
+			another := c.Graph(t.Context(), func(other context.Context) error { return enqueue(other, c, AfterEnd(h)) })
 			for name, tc := range map[string]struct {
 				err  error
 				want error
@@ -275,6 +276,7 @@ func TestWhatCannotBePartOfAGraphIsRefused(t *testing.T) {
 				"transaction by option":    {enqueue(ctx, c, InTx(new(fakeTx))), nil, "give WithTx(ctx, tx) to Graph"},
 				"transaction by context":   {enqueue(WithTx(ctx, new(fakeTx)), c), nil, "give WithTx(ctx, tx) to Graph"},
 				"Await":                    {awaited, ErrNotStored, "has not returned"},
+				"in another graph":         {another, ErrNotStored, "has not returned"},
 				"as a parent outside":      {enqueue(t.Context(), c, After(h)), ErrNotStored, "has not returned"},
 				"bad arguments":            {func() error { _, err := Enqueue(ctx, c, sendJob(), order{Text: "!nul"}); return err }(), ErrArgs, ""},
 			} {
