@@ -16,7 +16,7 @@ func TestGuides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, guide := range []string{"continuations.md"} {
+	for _, guide := range []string{"continuations.md", "upgrades.md"} {
 		t.Run(guide, func(t *testing.T) {
 			steps := load(t, filepath.Join(checkout, "docs", guide))
 			if len(steps) == 0 {

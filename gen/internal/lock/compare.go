@@ -276,6 +276,10 @@ func (c *comparison) parents(old, now *Job) {
 			broken(fmt.Sprintf("parent %d of %s was taken as %s and is taken as %s", i+1, now.Name, was.Form, is.Form))
 			continue
 		}
+		if len(was.Lines) > 0 && !haveCommon(mustShape(was.Lines), mustShape(is.Lines)) {
+			broken(fmt.Sprintf("parent %d of %s is another type, which has no field of the one before", i+1, now.Name))
+			continue
+		}
 		what := fieldsOf{what: fmt.Sprintf("parent %d", i+1), keyword: fmt.Sprintf("parent %d %s", i, is.Form), old: old, now: now}
 		for _, f := range c.fields(what, was.Lines, is.Lines) {
 			if f.Verdict == Breaking {
@@ -284,6 +288,20 @@ func (c *comparison) parents(old, now *Job) {
 			}
 		}
 	}
+}
+
+// haveCommon reports whether a value of one shape can be one of the other: two
+// objects that have no name in common are different things.
+func haveCommon(a, b *shape) bool {
+	if a.sort != object || b.sort != object || len(a.fields) == 0 {
+		return true // compared as they are
+	}
+	for name := range a.fields {
+		if b.fields[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func parentsText(n int) string {

@@ -170,7 +170,7 @@ func TestVerdictsOnJobs(t *testing.T) {
 		"value to outcome":                          {one("parent @ 0 value .x int"), one("parent @ 0 outcome .x int"), "PARENTS_SAME breaking"},
 		"one to several":                            {one("parent @ 0 value .x int"), one("parent @ 0 values .x int"), "PARENTS_SAME breaking"},
 		"outcome to failure":                        {one("parent @ 0 outcome ."), one("parent @ 0 failure ."), "PARENTS_SAME breaking"},
-		"parents change places":                     {one("parent @ 0 value .x int", "parent @ 1 value .y bool"), one("parent @ 0 value .y bool", "parent @ 1 value .x int"), ""},
+		"parents change places":                     {one("parent @ 0 value .x int", "parent @ 1 value .y bool"), one("parent @ 0 value .y bool", "parent @ 1 value .x int"), "PARENTS_SAME breaking, PARENTS_SAME breaking"},
 		"parents change places, of one name":        {one("parent @ 0 value .x int", "parent @ 1 value .x bool"), one("parent @ 0 value .x bool", "parent @ 1 value .x int"), "PARENTS_SAME breaking, PARENTS_SAME breaking"},
 		"parent's field has another kind":           {one("parent @ 0 value .x int"), one("parent @ 0 value .x string"), "PARENTS_SAME breaking"},
 		"parent's type has another field":           {one("parent @ 0 value .x int"), one("parent @ 0 value .x int", "parent @ 0 value .y int"), ""},
