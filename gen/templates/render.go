@@ -117,7 +117,7 @@ func unusedStem(used map[string]bool, stem, suffix string) string {
 
 // exportedNames lists the exported package-level names of the client package.
 func exportedNames(m *model.Module) ([]string, error) {
-	owner := map[string]string{"Use": "", "Client": "", "NewClient": "", "Enqueuer": ""}
+	owner := map[string]string{"Use": "", "Client": "", "NewClient": "", "Enqueuer": "", "Graph": "", "Batch": ""}
 	for _, j := range m.Jobs {
 		for _, n := range j.Identifiers() {
 			if other, taken := owner[n]; taken {

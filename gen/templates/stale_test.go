@@ -50,6 +50,21 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 			},
 		},
 		{
+			name: "a handler's parents",
+			file: "gen/internal/torture/testdata/chain/chain.go",
+			replace: []string{
+				"func (l *Log) End(_ context.Context, _ kinds.Fetch, _ jobrt.Outcome[kinds.Line]) error {",
+				"func (l *Log) End(_ context.Context, _ kinds.Fetch, _ kinds.Line) error {",
+				"func (l *Log) Pay(context.Context) (kinds.Money, error) {\n\tl.add(\"Pay\")\n\treturn kinds.Money{Cents: 5, Currency: \"EUR\"}, nil",
+				"func (l *Log) Pay(context.Context) error {\n\tl.add(\"Pay\")\n\treturn nil",
+				"func (l *Log) All(_ context.Context, in []kinds.Line) error {", "func (l *Log) All(_ context.Context, in ...kinds.Line) error {",
+			},
+			build: "./gen/internal/torture/testdata/gen/worker",
+			want: []string{
+				"as endChangedRunGoGenerate value", "as payChangedRunGoGenerate value", "as allChangedRunGoGenerate value",
+			},
+		},
+		{
 			name:    "a runtime that is too new",
 			file:    "runtime/codegen.go",
 			replace: []string{"MinCodegen = 1", "MinCodegen = 3", "MaxCodegen = 2", "MaxCodegen = 3"},

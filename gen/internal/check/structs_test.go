@@ -27,7 +27,9 @@ func checkFiles(t *testing.T, files map[string]string) (*model.Module, []diag.Di
 	t.Setenv("GOFLAGS", "-mod=mod")
 	t.Setenv("GOWORK", "off")
 	dir := t.TempDir()
-	files["go.mod"] = "module example.com/shop\n\ngo 1.26\n"
+	if files["go.mod"] == "" {
+		files["go.mod"] = "module example.com/shop\n\ngo 1.26\n"
+	}
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

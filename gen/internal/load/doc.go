@@ -11,9 +11,10 @@
 //  2. metadata: one packages.Load for the packages of those files that asks for
 //     file names and imports only, so the go command compiles nothing.
 //  3. collect: parse those packages and attach the annotations to functions.
-//  4. demand: starting at the signatures of annotated functions, follow names
-//     through declarations, package by package, parsing on the way. Imports
-//     that no demanded declaration mentions are never opened.
+//  4. demand: starting at the signatures of annotated functions, of those that
+//     verify= names and of upgrades of arguments, follow names through
+//     declarations, package by package, parsing on the way. Imports that no
+//     demanded declaration mentions are never opened.
 //  5. types: type-check the demanded declarations with bodies emptied.
 //
 // Consequence: it works on any tree whose annotated signatures parse.

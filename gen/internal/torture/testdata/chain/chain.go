@@ -66,7 +66,7 @@ func (l *Log) Store(_ context.Context, a kinds.Fetch, line kinds.Line) error {
 
 // Both takes results of two types under names that generated code needs itself.
 //
-//job:deprecated="use Store"
+//job:handler
 func (l *Log) Both(_ context.Context, _ jobrt.None, jobrt kinds.Line, opts kinds.Money) (kinds.Line, error) {
 	l.add("Both")
 	l.Lines = append(l.Lines, jobrt)

@@ -62,7 +62,7 @@ func WasRefused(context.Context, kinds.Order) (bool, error) { return false, nil 
 
 // Refund takes the failure beside the same arguments.
 //
-//job:once=self
+//job:once=self deprecated="use Tell"
 func (l *Log) Refund(_ context.Context, a kinds.Order, failed jobrt.Failure) error {
 	l.add("Refund " + a.Address)
 	l.Failed = append(l.Failed, failed)

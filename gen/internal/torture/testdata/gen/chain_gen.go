@@ -218,9 +218,8 @@ var BothJob = &jobrt.Job[jobrt.None, testdatakinds.Line]{
 		Backoff:    jobrt.DefaultBackoff(),
 		KeepResult: true,
 		Version:    1,
-		Deprecated: "use Store",
 		Declared: []jobrt.Setting{
-			{Key: "deprecated", Value: "use Store"},
+			{Key: "handler", Value: "true"},
 		},
 	},
 	Args:    jobrt.NoneCodec,
@@ -232,15 +231,11 @@ var BothJob = &jobrt.Job[jobrt.None, testdatakinds.Line]{
 // It runs when jobrt2 and opts2 have succeeded, and takes their results.
 //
 // Both takes results of two types under names that generated code needs itself.
-//
-// Deprecated: use Store
 func EnqueueBothAfter(ctx context.Context, jobrt2 jobrt.Handle[testdatakinds.Line], opts2 jobrt.Handle[testdatakinds.Money], opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), BothJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, jobrt2), jobrt.Prepend(jobrt.Takes(1, jobrt.IfSucceeded, opts2), opts))...)
 }
 
 // EnqueueBothAfter is the function of this name on c's client.
-//
-// Deprecated: use Store
 func (c *Client) EnqueueBothAfter(ctx context.Context, jobrt2 jobrt.Handle[testdatakinds.Line], opts2 jobrt.Handle[testdatakinds.Money], opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, BothJob, jobrt.None{}, jobrt.Prepend(jobrt.Takes(0, jobrt.IfSucceeded, jobrt2), jobrt.Prepend(jobrt.Takes(1, jobrt.IfSucceeded, opts2), opts))...)
 }
@@ -750,7 +745,9 @@ var RefundJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
 		Backoff:    jobrt.DefaultBackoff(),
 		KeepResult: true,
 		Version:    1,
+		Deprecated: "use Tell",
 		Declared: []jobrt.Setting{
+			{Key: "deprecated", Value: "use Tell"},
 			{Key: "once", Value: "self"},
 		},
 	},
@@ -763,11 +760,15 @@ var RefundJob = &jobrt.Job[testdatakinds.Order, jobrt.None]{
 // It runs when failed has failed for good or was cancelled, and is skipped when that succeeds.
 //
 // Refund takes the failure beside the same arguments.
+//
+// Deprecated: use Tell
 func EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), RefundJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
 }
 
 // EnqueueRefundAfterFailure is the function of this name on c's client.
+//
+// Deprecated: use Tell
 func (c *Client) EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, RefundJob, args, jobrt.Prepend(jobrt.Takes(0, jobrt.IfFailed, failed), opts)...)
 }

@@ -38,8 +38,31 @@ func NewClient(c *jobrt.Client) *Client {
 	return &Client{client: c}
 }
 
+// Graph stores all that fn enqueues with the ctx that it is given in one transaction, or nothing of it. Nothing runs
+// before fn has returned nil.
+func Graph(ctx context.Context, fn func(ctx context.Context) error) error {
+	return jobrt.Graph(ctx, defaultClient.Load(), fn)
+}
+
+// Graph is the function of this name on c's client.
+func (c *Client) Graph(ctx context.Context, fn func(ctx context.Context) error) error {
+	return jobrt.Graph(jobrt.WithClient(ctx, c.client), nil, fn)
+}
+
+// Batch is Graph whose jobs become members of a new batch, which jobs can wait for as a whole. The name is for people.
+func Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error) {
+	return jobrt.RunBatch(ctx, defaultClient.Load(), name, fn)
+}
+
+// Batch is the function of this name on c's client.
+func (c *Client) Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error) {
+	return jobrt.RunBatch(jobrt.WithClient(ctx, c.client), nil, name, fn)
+}
+
 // Enqueuer is what Client can do, for fakes.
 type Enqueuer interface {
+	Graph(ctx context.Context, fn func(ctx context.Context) error) error
+	Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error)
 	EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error)
 	TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error)
 	EnqueueDeep(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Lines], error)
@@ -86,7 +109,6 @@ type Enqueuer interface {
 	DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueAllAfterAll(ctx context.Context, in2 []jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	AllHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
-	// Deprecated: use Store
 	EnqueueBothAfter(ctx context.Context, jobrt2 jobrt.Handle[testdatakinds.Line], opts2 jobrt.Handle[testdatakinds.Money], opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
 	BothHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
 	EnqueueCopy(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
@@ -112,6 +134,7 @@ type Enqueuer interface {
 	EnqueuePrintMany(ctx context.Context, args []testdatakinds.Line, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	EnqueuePrintFrom(ctx context.Context, from jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	// Deprecated: use Tell
 	EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	RefundHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueRefuse(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
