@@ -26,9 +26,9 @@ const sqliteReleaseDue = `
 //
 //	?1 limit
 const sqliteToSweep = `
-	SELECT j.id, b.cancelling
-	FROM (SELECT id, cancelling FROM {batches} INDEXED BY {index:batches}_sweep WHERE sweep = 1 LIMIT -1) b
-	CROSS JOIN {jobs} j INDEXED BY {index:jobs}_batch ON j.batch_id = b.id AND j.state <> 'running'
+	SELECT j.id, c.cancelling
+	FROM (SELECT id, cancelling FROM {batches} INDEXED BY {index:batches}_sweep WHERE sweep = 1 LIMIT -1) c
+	CROSS JOIN {jobs} j INDEXED BY {index:jobs}_batch ON j.batch_id = c.id AND j.state <> 'running'
 	LIMIT ?1`
 
 // sqliteSwept marks the batches in which sqliteToSweep finds nothing more.
@@ -41,10 +41,10 @@ const sqliteSwept = `
 //
 //	?1 limit
 const sqliteToTell = `
-	SELECT e.seq, e.child, e.condition, o.state
-	FROM (SELECT id, state FROM {outcomes} INDEXED BY {index:outcomes}_due WHERE released = 0 ORDER BY ended_at LIMIT ?1) o
-	CROSS JOIN {edges} e INDEXED BY {index:edges}_parent ON e.parent = o.id AND e.held = 0
-		AND e.condition IN ('ended', 'failed', 'succeeded or cancel', iif(o.state = 'dead', 'ended', 'succeeded'))
+	SELECT e.seq, e.child, e.condition, p.state
+	FROM (SELECT id, state FROM {outcomes} INDEXED BY {index:outcomes}_due WHERE released = 0 ORDER BY ended_at LIMIT ?1) p
+	CROSS JOIN {edges} e INDEXED BY {index:edges}_parent ON e.parent = p.id AND e.held = 0
+		AND e.condition IN ('ended', 'failed', 'succeeded or cancel', iif(p.state = 'dead', 'ended', 'succeeded'))
 	LIMIT ?1`
 
 // sqliteTold marks the outcomes of which sqliteToTell finds nothing more.
