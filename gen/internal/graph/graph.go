@@ -162,7 +162,10 @@ func ShortDuration(duration string) string {
 
 func aboutQueue(q *model.Queue) string {
 	var parts []string
-	if q.Workers > 0 {
+	switch {
+	case q.Workers == 1:
+		parts = append(parts, "1 worker")
+	case q.Workers > 1:
 		parts = append(parts, fmt.Sprintf("%d workers", q.Workers))
 	}
 	for _, key := range []string{"owner", "oncall", "slo", "risk"} {

@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
 // style holds colours for light and dark surroundings. Text is in a font whose
 // width is known, because nodes are as wide as their text.
 const style = `text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}
-.title{font-size:15px;font-weight:bold}.queue{font-weight:bold}.about,.label{fill:#59636e}.label{font-size:10px;paint-order:stroke;stroke:#f6f8fa;stroke-width:4px;stroke-linejoin:round}
+.title{font-size:15px;font-weight:bold}.queue{font-weight:bold}.about,.label{fill:#59636e}.label{font-size:10px}.queue,.about,.label{paint-order:stroke;stroke:#f6f8fa;stroke-width:4px;stroke-linejoin:round}
 .page{fill:#ffffff}.lane{fill:#f6f8fa;stroke:#d1d9e0}
 .job{fill:#ffffff;stroke:#0969da;stroke-width:1.5}.schedule{fill:#fff8c5;stroke:#9a6700}
 .edge{fill:none;stroke:#59636e;stroke-width:1.5}.failure{stroke:#cf222e;stroke-dasharray:6 3}.clock{stroke:#9a6700;stroke-dasharray:2 3}
 .head{fill:#59636e}.head.failure{fill:#cf222e;stroke:none}.head.clock{fill:#9a6700;stroke:none}
-@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.about,.label{fill:#b0bac5}.label{stroke:#151b23}.page{fill:#0d1117}.lane{fill:#151b23;stroke:#3d444d}.job{fill:#0d1117;stroke:#4493f8}.schedule{fill:#272115;stroke:#d29922}.edge{stroke:#9198a1}.edge.failure{stroke:#f85149}.edge.clock{stroke:#d29922}.head{fill:#9198a1}.head.failure{fill:#f85149}.head.clock{fill:#d29922}}
+@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.about,.label{fill:#b0bac5}.queue,.about,.label{stroke:#151b23}.page{fill:#0d1117}.lane{fill:#151b23;stroke:#3d444d}.job{fill:#0d1117;stroke:#4493f8}.schedule{fill:#272115;stroke:#d29922}.edge{stroke:#9198a1}.edge.failure{stroke:#f85149}.edge.clock{stroke:#d29922}.head{fill:#9198a1}.head.failure{fill:#f85149}.head.clock{fill:#d29922}}
 `
 
 // SVG returns the graph as a picture that stands alone: no scripts, no links,
@@ -29,15 +31,17 @@ func (g *Graph) SVG() []byte {
 	b.WriteString("<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n")
 	fmt.Fprintf(&b, "<text class=\"title\" x=\"%d\" y=\"%d\">%s</text>\n", margin, margin+15, escape(g.Title))
 	for _, ln := range l.lanes {
-		fmt.Fprintf(&b, "<g><title>%s</title><rect class=\"lane\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"8\"/>", escape(strings.TrimSuffix("queue "+ln.queue.Name+"\n"+ln.queue.About, "\n")), margin, ln.y, l.width-2*margin, ln.h)
+		fmt.Fprintf(&b, "<g><title>%s</title><rect class=\"lane\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" rx=\"8\"/></g>\n", escape(strings.TrimSuffix("queue "+ln.queue.Name+"\n"+ln.queue.About, "\n")), margin, ln.y, l.width-2*margin, ln.h)
+	}
+	for _, r := range l.routes {
+		drawRoute(&b, r)
+	}
+	for _, ln := range l.lanes { // on top of the edges that pass
 		fmt.Fprintf(&b, "<text x=\"%d\" y=\"%.1f\"><tspan class=\"queue\">%s</tspan>", margin+lanePad, ln.y+21, escape(ln.queue.Name))
 		if ln.queue.About != "" {
 			fmt.Fprintf(&b, "<tspan class=\"about\" dx=\"14\">%s</tspan>", escape(ln.queue.About))
 		}
-		b.WriteString("</text></g>\n")
-	}
-	for _, r := range l.routes {
-		drawRoute(&b, r)
+		b.WriteString("</text>\n")
 	}
 	for _, q := range g.Queues {
 		for _, n := range q.Nodes {
@@ -100,7 +104,7 @@ func drawRoute(b *bytes.Buffer, r route) {
 		about += ": " + r.edge.Label
 	}
 	fmt.Fprintf(b, "<g><title>%s</title><path class=\"edge%s\" d=\"%s\"/><path class=\"head%s\" d=\"M%.1f %.1fl-8 -4v8z\"/>", escape(about), class, path, class, endX+7, endY)
-	if r.edge.Label != "" {
+	if r.edge.Label != "" && r.edge.Label != parentLabels[model.ParentValue] { // the usual goes without saying
 		fmt.Fprintf(b, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", labelX, labelY+3, escape(r.edge.Label))
 	}
 	b.WriteString("</g>\n")
