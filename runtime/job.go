@@ -62,7 +62,7 @@ type Upgrade[A any] struct {
 func UpgradeFrom[Old, A any](version int, codec Codec[Old], upgrade func(Old) (A, error)) Upgrade[A] {
 	return Upgrade[A]{Version: version, Schema: codec.Schema, Decode: func(data []byte, args *A) error {
 		var old Old
-		if err := codec.Decode(data, &old); err != nil {
+		if err := codec.decode(data, &old); err != nil {
 			return err
 		}
 		upgraded, err := upgrade(old)

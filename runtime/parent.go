@@ -186,6 +186,6 @@ func decodeParent[P any](codec Codec[P], result []byte) (P, error) {
 	if result == nil {
 		return value, ErrResultNotKept
 	}
-	err := codec.Decode(result, &value)
+	err := codec.decode(result, &value)
 	return value, err
 }

@@ -54,6 +54,7 @@ type redactor struct {
 	dec     *json.Decoder
 	out     bytes.Buffer
 	secrets []string
+	hide    func(json.Token) // gets what is replaced; may be nil
 }
 
 // value copies the next value. paths are those it may have: a member of an object is ".name" for a struct and "{}" for
@@ -138,6 +139,9 @@ func (r *redactor) skip() error {
 		tok, err := r.dec.Token()
 		if err != nil {
 			return err
+		}
+		if r.hide != nil {
+			r.hide(tok)
 		}
 		switch tok {
 		case json.Delim('['), json.Delim('{'):

@@ -1,6 +1,8 @@
 package jobrt
 
 import (
+	"errors"
+
 	"strings"
 	"testing"
 )
@@ -37,6 +39,39 @@ func TestWhatIsNotJSONIsNotShown(t *testing.T) {
 		got, err := k.RedactArgs([]byte(in))
 		if err == nil || got != nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: got %q, %v", in, got, err)
+		}
+	}
+}
+
+func TestErrorsOfDecodingQuoteNoSecrets(t *testing.T) {
+	const data = `{"card":{"number":"4111 \"x\"","cvc":123},"name":"Ann","keys":["k-1","k-2"]}`
+	codec := Codec[order]{
+		Decode:  func([]byte, *order) error { return errors.New(`bad "4111 \"x\"" and 4111 "x", 123, k-2 of Ann`) },
+		Secrets: []string{".card", ".keys[]"},
+	}
+	err := codec.decode([]byte(data), new(order))
+	if want := `bad "[secret]" and [secret], [secret], [secret] of Ann`; err == nil || err.Error() != want {
+		t.Errorf("got %v; want %s", err, want)
+	}
+	if err := codec.decode([]byte(`{"card":{"number":"4111`), new(order)); err == nil || strings.Contains(err.Error(), "4111") {
+		t.Errorf("data that is no JSON: %v", err)
+	}
+	codec.Secrets = nil
+	if err := codec.decode([]byte(data), new(order)); err == nil || !strings.Contains(err.Error(), "k-2") {
+		t.Errorf("without secrets: %v", err)
+	}
+	j := sendJob()
+	j.Args.Secrets, j.Args.Decode = []string{".text"}, func([]byte, *order) error { return errors.New("cannot read hunter2") }
+	from := ParentOutcome{ID: NewID(), Result: []byte(`{"text":"hunter2"}`)}
+	for name, call := range map[string]func() error{
+		"arguments":         func() error { _, err := j.decodeArgs(from.Result, j.Args.Schema); return err },
+		"a parent's result": func() error { _, err := j.decodeFrom(from); return err },
+		"an earlier version": func() error {
+			return UpgradeFrom(1, j.Args, func(o order) (order, error) { return o, nil }).Decode(from.Result, new(order))
+		},
+	} {
+		if err := call(); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), Redacted) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (j *Job[A, R]) decodeArgs(data []byte, schema string) (A, error) {
 	switch {
 	case err != nil:
 	case stored == current:
-		err = j.Args.Decode(data, &args)
+		err = j.Args.decode(data, &args)
 	case stored > current:
 		err = fmt.Errorf("stored by a newer build: version %d, this build reads %d", stored, current)
 	default:

@@ -1,0 +1,61 @@
+package jobrt
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// decode is Decode whose error does not quote secrets of the data, because it is stored and shown with the job.
+func (c Codec[T]) decode(data []byte, v *T) error {
+	err := c.Decode(data, v)
+	if err == nil || len(c.Secrets) == 0 {
+		return err
+	}
+	return withoutSecrets(err, data, c.Secrets)
+}
+
+// withoutSecrets replaces the values at the secret paths of data where the text of err quotes them. When data cannot be
+// read there is no telling what the text quotes.
+func withoutSecrets(err error, data []byte, secrets []string) error {
+	values, unread := secretValues(data, secrets)
+	if unread != nil {
+		return errors.New("not JSON; the reason may quote a secret, so it is not shown")
+	}
+	text := err.Error()
+	var pairs []string
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	for _, v := range values {
+		pairs = append(pairs, v, Redacted)
+		quoted := strconv.Quote(v)
+		if quoted = quoted[1 : len(quoted)-1]; quoted != v {
+			pairs = append(pairs, quoted, Redacted)
+		}
+	}
+	if hidden := strings.NewReplacer(pairs...).Replace(text); hidden != text {
+		return errors.New(hidden)
+	}
+	return err
+}
+
+// secretValues are the strings and numbers at and below the secret paths of data.
+func secretValues(data []byte, secrets []string) ([]string, error) {
+	var values []string
+	r := &redactor{dec: json.NewDecoder(strings.NewReader(string(data))), secrets: secrets, hide: func(tok json.Token) {
+		switch v := tok.(type) {
+		case string:
+			if v != "" {
+				values = append(values, v)
+			}
+		case json.Number:
+			values = append(values, v.String())
+		}
+	}}
+	r.dec.UseNumber()
+	if err := r.value([]string{""}); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
