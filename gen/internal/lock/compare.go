@@ -177,12 +177,20 @@ func (c *comparison) changed(old, now *Job) {
 	}
 	c.result(old, now)
 	c.parents(old, now)
-	if !slices.Equal(old.Once, now.Once) && len(old.Once) > 0 {
+	if old.Once != now.Once && old.Once != "" {
 		c.add(Finding{
 			Rule: OnceSameKey, Verdict: Breaking, Job: old.Name, Pos: now.Pos,
 			Message: fmt.Sprintf("once of %s was %s and is %s", now.Name, keyText(old.Once), keyText(now.Once)),
 			Rows:    "what was done already is recorded under the old key: a job that runs again would do it again",
 			Fix:     "keep the key; or, when every job under the old key has ended for good, accept with -accept-breaking",
+		})
+	}
+	if old.Once != "" && now.Once != "" && old.Name != now.Name && slices.Contains(now.Aliases, old.Name) {
+		c.add(Finding{
+			Rule: OnceSameKey, Verdict: Breaking, Job: old.Name, Pos: now.Pos,
+			Message: fmt.Sprintf("%s, which has once, was renamed to %s", old.Name, now.Name),
+			Rows:    "what was done already is recorded under the old name: a job that runs again would do it again",
+			Fix:     "keep the stored name with name=" + annotated(old.Name, now.Name) + " instead of the alias",
 		})
 	}
 	if old.Queue != now.Queue {
@@ -208,14 +216,14 @@ func (c *comparison) changed(old, now *Job) {
 	}
 }
 
-func keyText(paths []string) string {
-	switch {
-	case len(paths) == 0:
+func keyText(key string) string {
+	switch key {
+	case "":
 		return "nothing"
-	case len(paths) == 1 && paths[0] == none:
+	case none:
 		return "self"
 	}
-	return strings.Join(paths, ",")
+	return key
 }
 
 // result judges results that were written and are still to be read.

@@ -38,7 +38,7 @@ type Job struct {
 	Feeds     []string             // jobs that can take this job's result, sorted
 	Then      []string             // continuations that each enqueue stores with it, sorted
 	OnFailure []string             // likewise
-	Once      []string             // JSON paths of the key of its effect, sorted; "." for a handler that sees to it
+	Once      string               // JSON paths of the key of its effect, in the order written, with commas; "." when the handler sees to it; "": none
 	Pos       model.Pos            // the handler; invalid when read from a file
 	argsType  string               // Go name of the arguments' type; empty when read from a file
 	lines     map[string]int       // fact -> line of the file that it was read from
@@ -149,8 +149,8 @@ func (j *Job) facts() []string {
 			add("old", fmt.Sprintf("%d %s", o.Version, line))
 		}
 	}
-	for _, k := range j.Once {
-		add("once", k)
+	if j.Once != "" {
+		add("once", j.Once)
 	}
 	for _, f := range j.OnFailure {
 		add("on-failure", f)
@@ -189,7 +189,7 @@ func orNone(lines []string) []string {
 func (l *Lock) sort() {
 	slices.SortFunc(l.Jobs, byName)
 	for _, j := range l.Jobs {
-		for _, list := range []*[]string{&j.Aliases, &j.Args, &j.Result, &j.Feeds, &j.Then, &j.OnFailure, &j.Once} {
+		for _, list := range []*[]string{&j.Aliases, &j.Args, &j.Result, &j.Feeds, &j.Then, &j.OnFailure} {
 			slices.Sort(*list)
 			*list = slices.Compact(*list)
 		}

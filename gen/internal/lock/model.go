@@ -3,6 +3,7 @@ package lock
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jobgen/jobgen/gen/internal/model"
 	"github.com/jobgen/jobgen/gen/internal/wire"
@@ -72,21 +73,22 @@ func takesResult(j, from *model.Job) bool {
 	return slices.ContainsFunc(j.Parents, func(p *model.Parent) bool { return p.Takes(from) })
 }
 
-// onceKey returns the JSON paths of the fields that once= names.
-func onceKey(j *model.Job) []string {
+// onceKey returns the JSON paths of the fields that once= names, in their
+// order, which the key has too.
+func onceKey(j *model.Job) string {
 	if j.Args == nil || len(j.Settings.Once) == 0 {
 		for _, s := range j.Settings.Declared {
 			if s.Key == "once" {
-				return []string{none}
+				return none
 			}
 		}
-		return nil
+		return ""
 	}
 	var paths []string
 	for _, ref := range j.Settings.Once {
 		paths = append(paths, jsonPath(j.Args, ref))
 	}
-	return paths
+	return strings.Join(paths, ",")
 }
 
 // jsonPath returns the path of a field on the wire, or its Go name when it

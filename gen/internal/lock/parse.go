@@ -168,11 +168,17 @@ func (p *parser) value(j *Job, keyword, rest string) {
 	case "res":
 		p.schema(j, keyword, &j.Result, rest)
 	case "once":
-		if _, err := splitPath(rest); err != nil {
-			p.garbage(err.Error())
+		for path := range strings.SplitSeq(rest, ",") { // no JSON name holds a comma
+			if _, err := splitPath(path); err != nil {
+				p.garbage(err.Error())
+				return
+			}
+		}
+		if j.Once != "" {
+			p.contradiction(fmt.Sprintf("the key of once of %s is %s and %s", j.Name, j.Once, rest), j.lines["once "+j.Once])
 			return
 		}
-		j.Once = append(j.Once, rest)
+		j.Once = rest
 	case "queue":
 		if !word(rest) {
 			p.garbage("want a queue")

@@ -35,7 +35,7 @@ feeds shop/billing.Send shop/archive.Store
 old shop/billing.Send 1 .mail string
 old shop/billing.Send 2 .
 on-failure shop/billing.Send shop/billing.Refund
-once shop/billing.Send ."a b".c
+once shop/billing.Send ."a b".c,.email
 queue shop/billing.Send billing
 res shop/billing.Send .message_id string
 retry shop/billing.Send 0
@@ -118,6 +118,8 @@ func TestFaultsHaveTheirPlaceAndCode(t *testing.T) {
 		"two queues":              {"jobgen.lock 1\n" + job + "queue a/b r\n", "4 JG088"},
 		"two retries":             {"jobgen.lock 1\n" + job + "retry a/b 1\nretry a/b 2\n", "5 JG088"},
 		"two forms":               {"jobgen.lock 1\n" + job + "parent a/b 0 value .y int\nparent a/b 0 outcome .y int\n", "5 JG088"},
+		"two keys of once":        {"jobgen.lock 1\n" + job + "once a/b .x\nonce a/b .y\n", "5 JG088"},
+		"bad key of once":         {"jobgen.lock 1\n" + job + "once a/b .x,y\n", "4 JG087"},
 		"two directories":         {"jobgen.lock 1\nout a\nout b\n", "3 JG088"},
 		"a slot that is missing":  {"jobgen.lock 1\n" + job + "parent a/b 1 value .y int\n", "2 JG088"},
 		"no job":                  {"jobgen.lock 1\nqueue a/b q\n", "2 JG088"},
