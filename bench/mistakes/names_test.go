@@ -187,6 +187,21 @@ func TestTwoServicesThatShareAQueue(t *testing.T) {
 		if job.Attempt == 0 {
 			t.Error("it cost no attempt")
 		}
+
+		// A client that is told so leaves what it does not know.
+		pool = riverPool(t)
+		careful := riverClient(t, pool, river.Config{
+			Workers:             riverWorkers(),
+			Queues:              map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}},
+			FetchOnlyKnownKinds: true,
+		})
+		riverStart(t, careful)
+		id = riverInsert(t, riverInserter(t, pool), otherServiceArgs{}, nil)
+		riverBarrier(t, pool, careful)
+		job = riverJob(t, careful, id, "the job to be there", func(*rivertype.JobRow) bool { return true })
+		if job.State != rivertype.JobStateAvailable || job.Attempt != 0 {
+			t.Errorf("with FetchOnlyKnownKinds the job is %s after %d attempts", job.State, job.Attempt)
+		}
 	})
 	t.Run("asynq", func(t *testing.T) {
 		redis := asynqRedis(t)
