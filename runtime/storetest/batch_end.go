@@ -234,11 +234,9 @@ var batchEndCases = []testCase{
 		e.insert(newJob(unique("a")))
 		e.wantState(outside.ID, jobrt.StateCancelled)
 		e.mustFinish(fail(tried.Ref, 0), handBack(given.Ref), snooze(asleep.Ref, time.Hour))
-		e.release(w)
 		e.wantStates(jobrt.StateCancelled, tried.ID, given.ID, asleep.ID)
 		vanished.close()
 		e.rescue(w)
-		e.release(w)
 		e.wantState(more, jobrt.StateCancelled)
 		e.wantState(last.ID, jobrt.StateWaiting)
 		e.mustFinish(succeed(ending.Ref))
@@ -283,6 +281,23 @@ var batchEndCases = []testCase{
 		if err := e.s.CancelBatch(e.ctx, jobrt.NewID(), "x"); !errors.Is(err, jobrt.ErrNotFound) {
 			e.Errorf("cancel of an unknown batch: got %v, want ErrNotFound", err)
 		}
+	}},
+	{name: "a failed batch is not cancelled, and goes on when its dead member is retried", run: func(e *env) {
+		w := e.worker()
+		id, m := e.newMembers(1)
+		e.end(w, m[0], perish)
+		e.release(w)
+		e.cancelBatch(id)
+		e.retry(m[0])
+		e.release(w)
+		if got := e.wantBatch(id, jobrt.BatchOpen, counts{total: 1}); got.Cancelling != "" {
+			e.Fatalf("batch: %+v, want one that is not being cancelled", got)
+		}
+		more := e.node(inBatch(id))
+		e.end(w, m[0], succeed)
+		e.end(w, more, succeed)
+		e.release(w)
+		e.wantBatch(id, jobrt.BatchSucceeded, counts{total: 2, succeeded: 2})
 	}},
 	{name: "many members are cancelled in chunks", run: func(e *env) {
 		w := e.worker()

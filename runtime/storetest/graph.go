@@ -223,6 +223,23 @@ var graphCases = []testCase{
 		e.wantState(once, jobrt.StateSucceeded)
 		e.wantState(both, jobrt.StateRunning)
 	}},
+	{name: "a failure that was told is not taken back by the parent's success", run: func(e *env) {
+		w := e.worker()
+		dead, live := e.node(), e.node()
+		child := e.node(after(jobrt.IfFailed, dead), after(jobrt.IfSucceeded, live))
+		e.end(w, dead, perish)
+		e.wantRelease(w, 0, 0)
+		if p := e.job(child).Parents; !p[0].Held || p[1].Held {
+			e.Fatalf("parents are %+v, want the first to have held", p)
+		}
+		e.retry(dead)
+		e.end(w, dead, succeed)
+		e.wantRelease(w, 0, 0)
+		e.wantState(child, jobrt.StateWaiting)
+		e.end(w, live, succeed)
+		e.wantRelease(w, 1, 0)
+		e.end(w, child, succeed)
+	}},
 	{name: "a delay counts from the release", run: func(e *env) {
 		w := e.worker()
 		parent := e.node()

@@ -23,22 +23,43 @@ var refuseCases = []testCase{
 	}},
 	{name: "a result that was not kept refuses the whole call", run: func(e *env) {
 		w := e.worker()
-		bare, kept, none := e.node(), e.node(keep), e.node(keep)
+		bare, kept, none, given := e.node(), e.node(keep), e.node(keep), e.node()
 		e.end(w, bare, succeed)
 		e.end(w, kept, giving(`1`))
-		e.end(w, none, succeed) // its result type has nothing to store
+		e.end(w, given, giving(`2`)) // sent though nobody had asked for it
+		e.end(w, none, succeed)      // its result type has nothing to store
 		for _, slot := range []int{0, jobrt.SlotArgs} {
 			for _, on := range []jobrt.Condition{jobrt.IfSucceeded, jobrt.IfSucceededOrCancel, jobrt.IfEnded} {
 				e.wantParentError(bare, jobrt.ErrResultNotKept, nil, node(), node(takes(slot, on, kept, bare)))
 			}
 		}
-		ordered := e.node(after(jobrt.IfSucceeded, bare), takes(0, jobrt.IfSucceeded, kept), takes(1, jobrt.IfEnded, none))
-		if c := w.take(ordered); len(c.Parents) != 2 || string(c.Parents[0].Result) != `1` || c.Parents[1].Result != nil {
-			e.Fatalf("parents are %+v, want a result and none", c.Parents)
+		ordered := e.node(after(jobrt.IfSucceeded, bare), takes(0, jobrt.IfSucceeded, kept), takes(1, jobrt.IfEnded, none),
+			takes(2, jobrt.IfSucceeded, given))
+		if c := w.take(ordered); len(c.Parents) != 3 || string(c.Parents[0].Result) != `1` || c.Parents[1].Result != nil ||
+			string(c.Parents[2].Result) != `2` {
+			e.Fatalf("parents are %+v, want a result, none, and a result", c.Parents)
 		}
 		skipped := e.node(takes(0, jobrt.IfFailed, bare))
 		e.release(w)
 		e.wantState(skipped, jobrt.StateSkipped)
+	}},
+	{name: "one job that cannot be stored refuses the whole graph", run: func(e *env) {
+		taken := e.node()
+		b := newBatch(jobrt.ID{})
+		first := node(inBatch(b.ID))
+		last := node(inBatch(b.ID), after(jobrt.IfEnded, first.ID), args(`{"other":1}`))
+		last.ID, last.Resend = taken, true
+		_, err := e.s.InsertGraph(e.ctx, nil, []jobrt.NewBatch{b}, []jobrt.NewJob{first, last})
+		var refused *jobrt.IDTakenError
+		if !errors.As(err, &refused) || refused.ID != taken {
+			e.Errorf("got %v, want an IDTakenError for %s", err, taken)
+		}
+		e.wantNoBatch(b.ID)
+		e.wantNoJob(first.ID)
+		if p := e.wantState(taken, jobrt.StateReady); !p.Batch.IsZero() || len(p.Parents) != 0 {
+			e.Errorf("the job that has the id is part of the graph now: %+v", p)
+		}
+		e.graph([]jobrt.NewBatch{b}, first)
 	}},
 	{name: "a failed parent needs no result", run: func(e *env) {
 		w := e.worker()

@@ -320,7 +320,7 @@ var upkeepCases = []testCase{
 		before := e.job(id)
 		ctx, cancel := context.WithCancel(e.ctx)
 		cancel()
-		n := newJob()
+		n, batch := newJob(), newBatch(jobrt.ID{})
 		calls := map[string]func() error{
 			"Insert": func() error { _, err := e.s.Insert(ctx, nil, []jobrt.NewJob{n}); return err },
 			"Finish": func() error { _, err := e.s.Finish(ctx, nil, []jobrt.Finish{succeed(c.Ref)}); return err },
@@ -328,6 +328,16 @@ var upkeepCases = []testCase{
 			"Job":    func() error { _, err := e.s.Job(ctx, id); return err },
 			"Jobs":   func() error { _, err := e.s.Jobs(ctx, jobrt.Filter{}); return err },
 			"Renew":  func() error { return w.session.Renew(ctx, w.id) },
+			"InsertGraph": func() error {
+				_, err := e.s.InsertGraph(ctx, nil, []jobrt.NewBatch{batch}, []jobrt.NewJob{n})
+				return err
+			},
+			"Batch":        func() error { _, err := e.s.Batch(ctx, batch.ID); return err },
+			"Batches":      func() error { _, err := e.s.Batches(ctx, jobrt.ID{}, 10); return err },
+			"CancelBatch":  func() error { return e.s.CancelBatch(ctx, batch.ID, "x") },
+			"Release":      func() error { _, err := w.session.Release(ctx, 10); return err },
+			"Intend":       func() error { _, err := e.s.Intend(ctx, nil, intent(c.Ref, "a")); return err },
+			"SettleEffect": func() error { return e.s.SettleEffect(ctx, c.Ref, happened("a", "1")) },
 		}
 		for name, call := range calls {
 			if err := call(); err == nil || errors.Is(err, jobrt.ErrLeaseLost) || errors.Is(err, jobrt.ErrNotFound) {
@@ -336,5 +346,7 @@ var upkeepCases = []testCase{
 		}
 		e.wantSame(before)
 		e.wantNoJob(n.ID)
+		e.wantNoBatch(batch.ID)
+		e.wantIntent(c.Ref, "a", jobrt.EffectOpened)
 	}},
 }
