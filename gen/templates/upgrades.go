@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/dave/jennifer/jen"
@@ -47,16 +48,30 @@ func (r *renderer) upgraded(f *jen.File, j *model.Job) {
 	}
 	f.Line()
 	comment(f.Group, fn+" is "+r.m.OutName+"."+j.Descriptor()+" that reads the arguments of earlier versions too.")
-	f.Func().Id(fn).Params().Op("*").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).Block(
-		jen.Id("job").Op(":=").Op("*").Qual(r.m.OutPath, j.Descriptor()),
-		jen.Id("job").Dot("Upgrades").Op("=").Index().Qual(pathJobrt, "Upgrade").Types(expr(j.Args.Go)).
+	f.Func().Id(fn).Params().Op("*").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).BlockFunc(func(g *jen.Group) {
+		g.Id("job").Op(":=").Op("*").Qual(r.m.OutPath, j.Descriptor())
+		if paths := secretsOfAll(j); len(paths) > len(secrets(j.Args)) {
+			g.Id("job").Dot("Args").Dot("Secrets").Op("=").Add(stringList(paths)).Comment("of all versions: operators see rows of each")
+		}
+		g.Id("job").Dot("Upgrades").Op("=").Index().Qual(pathJobrt, "Upgrade").Types(expr(j.Args.Go)).
 			CustomFunc(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, func(g *jen.Group) {
 				for i := range j.Upgrades {
 					g.Qual(pathJobrt, "UpgradeFrom").Call(
 						jen.Lit(j.Upgrades[i].Version), jen.Qual(r.m.OutPath, j.UpgradeCodec(j.Upgrades[i])), r.upgradeChain(j, j.Upgrades[i:]))
 				}
-			}),
-		jen.Return(jen.Op("&").Id("job")))
+			})
+		g.Return(jen.Op("&").Id("job"))
+	})
+}
+
+// secretsOfAll lists the secret paths of all versions of a job's arguments, sorted.
+func secretsOfAll(j *model.Job) []string {
+	paths := secrets(j.Args)
+	for _, u := range j.Upgrades {
+		paths = append(paths, secrets(u.Type)...)
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // upgradeChain emits a function from the first of the upgrades' type to today's.

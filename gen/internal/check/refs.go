@@ -296,7 +296,15 @@ func (c *checker) verify(h *handler) {
 		c.valueFault("JG077", s, 0, "verify: "+name+" "+why, diag.Note{Pos: fn.Pos, Message: "it is declared here"})
 		return
 	}
+	c.everywhere(fn)
 	h.job.Verify = &model.Verify{Func: fn.Name, Method: fn.Method}
+}
+
+// everywhere reports a function that the registry could not name in every build.
+func (c *checker) everywhere(fn *load.Function) {
+	if fn.Constraint != "" {
+		c.report("JG014", fn.Pos, fn.Name.Name+" is not in every build, because of "+fn.Constraint+"; the registry could not name it everywhere: move it to a file without a constraint")
+	}
 }
 
 // verifies reports whether a function fits verify= of a job.

@@ -134,6 +134,7 @@ func (c *checker) upgrade(h *handler, fn *load.Function, n int) *model.Upgrade {
 		return nil
 	}
 	u.Schema = wire.Schema(u.Type)
+	c.everywhere(fn)
 	c.imports[fn.Name.Path] = fn.Name.Pkg
 	return u
 }

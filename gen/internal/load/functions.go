@@ -3,6 +3,7 @@ package load
 import (
 	"go/ast"
 	"go/types"
+	"os"
 	"slices"
 	"strings"
 
@@ -15,6 +16,9 @@ type Function struct {
 	Method bool        // of the job's receiver
 	Object *types.Func // nil when its declaration could not be type-checked
 	Pos    model.Pos   // of the name
+
+	// Constraint is what keeps the function out of some builds, or "".
+	Constraint string
 
 	unit *unit
 	decl *decl
@@ -161,6 +165,9 @@ func isUpgradeName(fn, name string) bool {
 
 func (d *demander) function(fn *Function) {
 	fn.decl.file.demanded = true
+	if data, err := os.ReadFile(fn.decl.file.path); err == nil { // it has been read before
+		fn.Constraint = constraintOf(fn.decl.file.path, data)
+	}
 	fn.unit.handlers[fn.decl.fn] = true
 	d.handler(fn.unit, fn.decl.file, fn.decl.fn)
 }

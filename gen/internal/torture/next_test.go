@@ -111,7 +111,7 @@ func storeOld[Old, A any](t *testing.T, c *chained, job *jobrt.Job[A, jobrt.None
 
 func TestEarlierVersionsAreUpgradedStepByStep(t *testing.T) {
 	c := newChained(t)
-	storeOld(t, c, gen.SendJob, gen.SendV1Codec, 1, kinds.ShipV1{Parcel: "11"})
+	storeOld(t, c, gen.SendJob, gen.SendV1Codec, 1, kinds.ShipV1{Parcel: "11", Key: "k"})
 	storeOld(t, c, gen.SendJob, gen.SendV2Codec, 2, kinds.ShipV2{Parcel: 22})
 	if _, err := gen.EnqueueSend(c.ctx, kinds.Ship{Parcels: []int64{33, 44}}); err != nil {
 		t.Fatal(err)
@@ -120,6 +120,20 @@ func TestEarlierVersionsAreUpgradedStepByStep(t *testing.T) {
 	slices.Sort(c.log.Parcels)
 	if want := []int64{11, 22, 33, 44}; !slices.Equal(c.log.Parcels, want) {
 		t.Errorf("parcels %v, want %v", c.log.Parcels, want)
+	}
+}
+
+func TestRowsOfEarlierVersionsKeepTheirSecrets(t *testing.T) {
+	c := newChained(t)
+	storeOld(t, c, gen.SendJob, gen.SendV1Codec, 1, kinds.ShipV1{Parcel: "11", Key: "swordfish"})
+	c.Drain(t, c.reg)
+	catalog, err := c.Store.Kinds(c.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(catalog, func(k jobrt.KindInfo) bool { return k.Kind == gen.SendJob.Kind })
+	if i < 0 || !slices.Equal(catalog[i].Secrets, []string{".key"}) {
+		t.Errorf("catalogue %+v", catalog)
 	}
 }
 

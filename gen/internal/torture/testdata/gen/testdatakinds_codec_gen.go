@@ -2721,11 +2721,13 @@ var testdatakindsShipV1Codec = jobrt.Codec[testdatakinds.ShipV1]{
 	Decode: func(data []byte, v *testdatakinds.ShipV1) error {
 		return jobjson.Decode(data, v, decodeTestdatakindsShipV1)
 	},
-	Schema: "1e429bfe188dce68",
+	Schema:  "88bbb3f5eb581281",
+	Secrets: []string{".key"},
 }
 
 type testdatakindsShipV1ChangedRunGoGenerate = struct {
 	Parcel string `json:"parcel"`
+	Key    string `json:"key" job:"secret"`
 }
 
 var _ testdatakindsShipV1ChangedRunGoGenerate = testdatakinds.ShipV1{}
@@ -2735,6 +2737,10 @@ func appendTestdatakindsShipV1(dst []byte, v *testdatakinds.ShipV1) ([]byte, err
 	dst = append(dst, `{"parcel":`...)
 	if dst, err = jobjson.AppendString(dst, v.Parcel); err != nil {
 		return dst, jobjson.At(err, ".parcel")
+	}
+	dst = append(dst, `,"key":`...)
+	if dst, err = jobjson.AppendString(dst, v.Key); err != nil {
+		return dst, jobjson.AtSecret(err, ".key")
 	}
 	return append(dst, '}'), nil
 }
@@ -2747,6 +2753,9 @@ func decodeTestdatakindsShipV1(r *jobjson.Reader, v *testdatakinds.ShipV1) {
 		switch string(r.Key()) {
 		case "parcel":
 			jobjson.ReadString(r, &v.Parcel)
+		case "key":
+			r.Secret()
+			jobjson.ReadString(r, &v.Key)
 		default:
 			r.Skip()
 		}

@@ -32,6 +32,7 @@ type ShipV2 struct {
 // ShipV1 is the first version.
 type ShipV1 struct {
 	Parcel string `json:"parcel"`
+	Key    string `json:"key" job:"secret"`
 }
 
 // UpgradeShipV1 stands beside the types and may fail.

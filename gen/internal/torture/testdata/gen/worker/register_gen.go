@@ -330,6 +330,7 @@ func carryJob() *jobrt.Job[testdatakinds.Move, jobrt.None] {
 // sendJob is gen.SendJob that reads the arguments of earlier versions too.
 func sendJob() *jobrt.Job[testdatakinds.Ship, jobrt.None] {
 	job := *gen.SendJob
+	job.Args.Secrets = []string{".key"} // of all versions: operators see rows of each
 	job.Upgrades = []jobrt.Upgrade[testdatakinds.Ship]{
 		jobrt.UpgradeFrom(1, gen.SendV1Codec, func(v1 testdatakinds.ShipV1) (testdatakinds.Ship, error) {
 			v2, err := testdatakinds.UpgradeShipV1(v1)
