@@ -48,17 +48,26 @@ func (silence) Fatal(...any) {}
 // task is kept when it is done.
 func asynqEnqueue(t *testing.T, redis asynq.RedisClientOpt, kind string, payload any, opts ...asynq.Option) string {
 	t.Helper()
-	data, err := json.Marshal(payload)
+	id, err := asynqSend(redis, kind, payload, opts...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return id
+}
+
+// asynqSend is asynqEnqueue for handlers, which have no test to fail.
+func asynqSend(redis asynq.RedisClientOpt, kind string, payload any, opts ...asynq.Option) (string, error) {
+	data, err := json.Marshal(payload)
+	if err != nil {
+		return "", err
 	}
 	client := asynq.NewClient(redis)
 	defer client.Close()
 	info, err := client.Enqueue(asynq.NewTask(kind, data), append(opts, asynq.Retention(time.Hour))...)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	return info.ID
+	return info.ID, nil
 }
 
 // asynqTask waits until a task is as is wants it.

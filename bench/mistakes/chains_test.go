@@ -29,8 +29,8 @@ func TestWrongChain(t *testing.T) {
 	t.Run("asynq", func(t *testing.T) {
 		redis, got := asynqRedis(t), make(chan receipt, 1)
 		mux := asynqMux("report:render", func(context.Context, struct{}) error {
-			asynqEnqueue(t, redis, "receipt:archive", report{Pages: 3}, asynq.TaskID("next"))
-			return nil
+			_, err := asynqSend(redis, "receipt:archive", report{Pages: 3}, asynq.TaskID("next"))
+			return err
 		})
 		asynqHandle(mux, "receipt:archive", func(_ context.Context, sent receipt) error {
 			got <- sent
@@ -157,7 +157,9 @@ func TestWaitingForAJobInAHandler(t *testing.T) {
 		mux := asynqMux("wait", func(ctx context.Context, _ struct{}) error {
 			inspector := asynq.NewInspector(redis)
 			defer inspector.Close()
-			asynqEnqueue(t, redis, "child", struct{}{}, asynq.TaskID("child"))
+			if _, err := asynqSend(redis, "child", struct{}{}, asynq.TaskID("child")); err != nil {
+				return err
+			}
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			for {
@@ -215,7 +217,9 @@ func TestChildrenOfARetriedJob(t *testing.T) {
 	t.Run("asynq", func(t *testing.T) {
 		redis, children := asynqRedis(t), make(chan struct{}, 2)
 		mux := asynqMux("parent", func(ctx context.Context, _ struct{}) error {
-			asynqEnqueue(t, redis, "child", childArgs{N: 1})
+			if _, err := asynqSend(redis, "child", childArgs{N: 1}); err != nil {
+				return err
+			}
 			children <- struct{}{}
 			if n, _ := asynq.GetRetryCount(ctx); n == 0 {
 				return errors.New("not all of it")
