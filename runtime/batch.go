@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 	"unicode"
@@ -34,7 +33,7 @@ func (h *BatchHandle) UnmarshalJSON(data []byte) error {
 func (c *Client) Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (BatchHandle, error) {
 	b := NewBatch{Name: name, Origin: Origin{Build: c.config.Build, Host: c.config.Host}}
 	g, err := c.collect(ctx, &b, fn)
-	if err != nil && (g == nil || !errors.Is(err, ErrUncertain)) {
+	if err != nil && (g == nil || g.stored() != nil) {
 		return BatchHandle{}, err
 	}
 	return BatchHandle{handle{id: b.ID, client: c, entry: &collected{graph: g, index: -1}}}, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -18,6 +17,7 @@ type graph struct {
 
 	mu      sync.Mutex
 	closed  bool  // takes no more
+	within  int   // graphs and batches within it that have not ended
 	spoilt  error // why it cannot be stored
 	jobs    []NewJob
 	batches []NewBatch
@@ -96,12 +96,19 @@ func (g *graph) addBatch(b NewBatch, calls *calls) error {
 	return nil
 }
 
-// spoil makes the graph fail in the end.
-func (g *graph) spoil(err error) {
+// enter notes that a graph or batch within it begins; leave, that it has ended, and how. One that fails makes the whole
+// graph fail.
+func (g *graph) enter() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.spoilt == nil {
-		g.spoilt = err
+	g.within++
+}
+
+func (g *graph) leave(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.within--; err != nil && g.spoilt == nil {
+		g.spoilt = fmt.Errorf("a graph or batch within it failed: %w", err)
 	}
 }
 
@@ -109,6 +116,9 @@ func (g *graph) spoil(err error) {
 func (g *graph) close() (parcel, []*calls, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.spoilt == nil && g.within > 0 {
+		g.spoilt = errors.New("a graph or batch within it has not ended: its goroutine outlives the function")
+	}
 	p, calls := parcel{graph: true, batches: g.batches, jobs: g.jobs}, g.calls
 	g.closed, g.batches, g.jobs, g.calls = true, nil, nil, nil
 	return p, calls, g.spoilt
@@ -117,7 +127,7 @@ func (g *graph) close() (parcel, []*calls, error) {
 // fail ends the graph without storing it.
 func (g *graph) fail(err error) {
 	_, calls, _ := g.close()
-	g.finish(calls, nil, err)
+	g.finish(calls, graphEnd{failed: err})
 }
 
 // store ends the graph: it stores everything, or nothing.
@@ -127,11 +137,11 @@ func (g *graph) store(ctx context.Context) error {
 		err = checkCycles(p.batches, p.jobs)
 	}
 	if err != nil {
-		g.finish(calls, nil, err)
+		g.finish(calls, graphEnd{failed: err})
 		return fmt.Errorf("graph: %w", err)
 	}
 	if len(p.batches)+len(p.jobs) == 0 {
-		g.finish(calls, nil, nil)
+		g.finish(nil, graphEnd{})
 		return nil
 	}
 	keepResults(p.jobs)
@@ -142,34 +152,30 @@ func (g *graph) store(ctx context.Context) error {
 	}
 	sent := false
 	defer func() {
-		if !sent { // the store panicked or ended the goroutine
-			g.finish(calls, nil, fmt.Errorf("store failed: %w", ErrUncertain))
+		if !sent { // the store panicked or ended the goroutine: nobody knows
+			g.finish(calls, graphEnd{})
 		}
 	}()
 	inserted, err := g.client.send(ctx, tx, p)
 	sent = true
-	g.finish(calls, inserted, err)
-	if err != nil {
-		return fmt.Errorf("graph of %d jobs: %w", len(p.jobs), err)
+	switch {
+	case err == nil:
+		g.finish(nil, graphEnd{inserted: inserted})
+		return nil
+	case errors.Is(err, ErrUncertain):
+		g.finish(calls, graphEnd{})
+	default:
+		g.finish(calls, graphEnd{failed: err})
 	}
-	return nil
+	return fmt.Errorf("graph of %d jobs: %w", len(p.jobs), err)
 }
 
-// finish records what became of the graph. Ordinals go back unless it is stored for certain.
-func (g *graph) finish(calls []*calls, inserted []Inserted, err error) {
-	if err != nil {
-		for _, c := range slices.Backward(calls) {
-			c.undo()
-		}
+// finish records what became of the graph, and gives calls back.
+func (g *graph) finish(undo []*calls, end graphEnd) {
+	for _, c := range undo {
+		c.undo()
 	}
-	end := &graphEnd{inserted: inserted, failed: err}
-	if err != nil {
-		end.inserted = nil
-	}
-	if errors.Is(err, ErrUncertain) {
-		end.failed = nil
-	}
-	g.end.Store(end)
+	g.end.Store(&end)
 }
 
 // ownBatches gives each batch that has none a service: that of its first member, or of the job that made it.

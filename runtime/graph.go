@@ -35,11 +35,7 @@ func Graph(ctx context.Context, use *Client, fn func(ctx context.Context) error)
 // jobs become members of; it has no id yet. It returns the graph once fn has succeeded.
 func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx context.Context) error) (*graph, error) {
 	if outer := scopeOf(ctx); outer != nil {
-		g, err := c.collectWithin(ctx, outer, batch, fn)
-		if err != nil {
-			outer.graph.spoil(fmt.Errorf("a graph or batch within it failed: %w", err))
-		}
-		return g, err
+		return c.collectWithin(ctx, outer, batch, fn)
 	}
 	if err := checkCollect(batch, fn); err != nil {
 		return nil, err
@@ -56,7 +52,7 @@ func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx conte
 	ended := false
 	defer func() {
 		if !ended { // by a panic or runtime.Goexit
-			s.graph.fail(errors.New("its function did not return"))
+			s.graph.fail(errNoReturn)
 		}
 	}()
 	err := fn(withScope(ctx, s))
@@ -69,15 +65,32 @@ func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx conte
 }
 
 // collectWithin is collect inside of another graph.
-func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatch, fn func(ctx context.Context) error) (*graph, error) {
-	if err := checkCollect(batch, fn); err != nil {
+func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatch, fn func(ctx context.Context) error) (_ *graph, err error) {
+	outer.graph.enter()
+	ended := false
+	defer func() {
+		if !ended {
+			err = errNoReturn
+		}
+		outer.graph.leave(err)
+	}()
+	err = c.collectInto(ctx, outer, batch, fn)
+	ended = true
+	if err != nil {
 		return nil, err
 	}
-	if !sameStore(outer.graph.client, c) {
-		return nil, fmt.Errorf("its client is not on the store of the graph around it: %w", ErrOtherStore)
+	return outer.graph, nil
+}
+
+func (c *Client) collectInto(ctx context.Context, outer *scope, batch *NewBatch, fn func(ctx context.Context) error) error {
+	switch {
+	case !sameStore(outer.graph.client, c):
+		return fmt.Errorf("its client is not on the store of the graph around it: %w", ErrOtherStore)
+	case !sameTx(txHolderOf(ctx), outer.graph.held):
+		return errOtherTx
 	}
-	if !sameTx(txHolderOf(ctx), outer.graph.held) {
-		return nil, errOtherTx
+	if err := checkCollect(batch, fn); err != nil {
+		return err
 	}
 	s := &scope{graph: outer.graph, batch: outer.batch}
 	if batch != nil {
@@ -85,22 +98,13 @@ func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatc
 		identify(ctx, batch, calls)
 		batch.Within, s.batch = outer.batch, batch.ID
 		if err := s.graph.addBatch(*batch, calls); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	ended := false
-	defer func() {
-		if !ended {
-			s.graph.spoil(errors.New("the function of a graph or batch within it did not return"))
-		}
-	}()
-	err := fn(withScope(ctx, s))
-	ended = true
-	if err != nil {
-		return nil, err
-	}
-	return s.graph, nil
+	return fn(withScope(ctx, s))
 }
+
+var errNoReturn = errors.New("its function did not return")
 
 func checkCollect(batch *NewBatch, fn func(ctx context.Context) error) error {
 	if fn == nil {

@@ -187,6 +187,11 @@ func TestAGraphWhoseFunctionFailsStoresNothing(t *testing.T) {
 				defer func() { _ = recover() }()
 				return c.Graph(ctx, func(context.Context) error { panic("ink") })
 			}, nil},
+			"what it calls is uncertain": {func(context.Context, *Client) error { return ErrUncertain }, ErrUncertain},
+			"a batch within is uncertain": {func(ctx context.Context, c *Client) error {
+				_, _ = c.Batch(ctx, "b", func(context.Context) error { return ErrUncertain })
+				return nil
+			}, ErrUncertain},
 			"a batch's name": {func(ctx context.Context, c *Client) error {
 				_, _ = c.Batch(ctx, "a\nb", func(context.Context) error { return nil })
 				return nil
@@ -384,6 +389,34 @@ func TestGoroutinesMayShareAGraph(t *testing.T) {
 	if len(got.Batches) != n {
 		t.Errorf("%d batches", len(got.Batches))
 	}
+}
+
+// A batch must not be stored with half of its members.
+func TestAGraphDoesNotStoreABatchThatHasNotEnded(t *testing.T) {
+	s := new(fakeStore)
+	c := newTestClient(t, s)
+	begun, outlive, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	err := c.Graph(t.Context(), func(ctx context.Context) error {
+		go func() {
+			_, err := c.Batch(ctx, "slow", func(ctx context.Context) error {
+				_, err := Enqueue(ctx, c, sendJob(), order{N: 1})
+				close(begun)
+				<-outlive
+				if _, late := Enqueue(ctx, c, sendJob(), order{N: 2}); late == nil {
+					t.Error("a late member was taken")
+				}
+				return err
+			})
+			ended <- err
+		}()
+		<-begun
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "has not ended") || len(s.sentGraphs()) != 0 {
+		t.Errorf("got %v, %d calls", err, len(s.sentGraphs()))
+	}
+	close(outlive)
+	<-ended
 }
 
 func TestACycleIsRefusedWithItsKinds(t *testing.T) {

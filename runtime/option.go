@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -206,7 +205,6 @@ func (e *enqueue) applyAll(opts []EnqueueOption) error {
 // applyEach applies the options of one job of many.
 func (e *enqueue) applyEach(opts []EnqueueOption) error {
 	e.tx, e.each = nil, nil
-	e.parents = slices.Clip(e.parents) // of all jobs: one that adds its own must not do so in place
 	if err := e.applyAll(opts); err != nil {
 		return err
 	}
