@@ -27,8 +27,8 @@ func OnceTx(ctx context.Context, key string, fn func(ctx context.Context, tx bun
 	if _, inside := jobrt.FromContext(ctx); !inside || client == nil {
 		return errors.New("once in transaction: not inside a handler")
 	}
-	store, ok := client.Store().(*Store)
-	if !ok {
+	store := underlying(client.Store())
+	if store == nil {
 		return fmt.Errorf("once %q in transaction: the running job's store is a %T, which has no transactions of Bun", key, client.Store())
 	}
 	return RunInTx(ctx, store, func(ctx context.Context, tx bun.Tx) error {
@@ -38,4 +38,18 @@ func OnceTx(ctx context.Context, key string, fn func(ctx context.Context, tx bun
 		}
 		return fn(ctx, tx)
 	})
+}
+
+// underlying returns the Store that others may wrap, nil when there is none.
+func underlying(store jobrt.Store) *Store {
+	for {
+		if s, ok := store.(*Store); ok {
+			return s
+		}
+		wrapper, ok := store.(interface{ Unwrap() jobrt.Store })
+		if !ok {
+			return nil
+		}
+		store = wrapper.Unwrap()
+	}
 }
