@@ -17,6 +17,7 @@ type hooked struct {
 	start        func(next func() ([]jobrt.Ref, error)) ([]jobrt.Ref, error)
 	afterRenewal func(s jobrt.Session, w jobrt.ID)
 	slow         time.Duration // of the start
+	slowRelease  time.Duration // of its answer
 	deaf         bool          // no wake-ups
 }
 
@@ -62,6 +63,12 @@ func (s *hookedSession) Start(ctx context.Context, refs []jobrt.Ref) ([]jobrt.Re
 		return next()
 	}
 	return s.h.start(next)
+}
+
+func (s *hookedSession) Release(ctx context.Context, limit int) (jobrt.Released, error) {
+	got, err := s.Session.Release(context.WithoutCancel(ctx), limit)
+	time.Sleep(s.h.slowRelease) // bubble time
+	return got, err
 }
 
 func (s *hookedSession) Revive(ctx context.Context, schemas map[string]string) (int, error) {

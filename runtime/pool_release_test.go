@@ -131,6 +131,31 @@ func TestAPoolThatStopsReleasesWhatItsLastJobsLetGo(t *testing.T) {
 	})
 }
 
+// TestAStopServesWhatWasAskedDuringARelease has a job end while the answer to an earlier Release is slow.
+func TestAStopServesWhatWasAskedDuringARelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 8 { // chance decides what the releaser looks at first
+			store := &hooked{Store: jobtest.NewMemory(), slowRelease: 5 * time.Second}
+			b := newBench(t, store)
+			job := newJob("Work")
+			var runs atomic.Int32
+			handle(b, job, func(_ context.Context, a work) (done, error) {
+				runs.Add(1)
+				time.Sleep(time.Duration(a.N) * time.Second) // bubble time
+				return done{}, nil
+			})
+			b.enqueue(job, work{N: 11}, jobrt.After(b.enqueue(job, work{N: 2})))
+			late := b.enqueue(job, work{}, jobrt.After(b.enqueue(job, work{N: 4})))
+			stop := b.run(jobrt.PoolConfig{})
+			time.Sleep(3 * time.Second) // bubble time
+			mustStop(t, stop)
+			if got := b.info(late.ID()).State; got != jobrt.StateReady {
+				t.Errorf("the child of the job that ended last is %s after %d runs; want ready", got, runs.Load())
+			}
+		}
+	})
+}
+
 func TestAStopIsNotHeldUpByAReleaseThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, fault := range map[string]error{"for a while": jobrt.ErrUnavailable, "for good": errors.New("permission denied")} {
@@ -201,6 +226,7 @@ func TestWhatADeadProcessLeftIsReleasedByTheDuty(t *testing.T) {
 		time.Sleep(10 * time.Second) // bubble time
 		p := b.enqueue(parent, work{})
 		b.enqueue(child, work{}, jobrt.After(p))
+		time.Sleep(time.Minute) // bubble time: the release that follows the enqueue is over
 		other, err := store.Open(t.Context(), jobrt.WorkerInfo{Service: "svc", LeaseTTL: 15 * time.Second})
 		if err != nil {
 			t.Fatal(err)
