@@ -9,6 +9,7 @@ import (
 	"github.com/jobgen/jobgen/gen/internal/diag"
 	"github.com/jobgen/jobgen/gen/internal/directive"
 	"github.com/jobgen/jobgen/gen/internal/graph"
+	"github.com/jobgen/jobgen/gen/internal/lock"
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
@@ -121,8 +122,8 @@ func declared(settings []model.Setting) map[string]string {
 	return set
 }
 
-// Explain describes a setting ("retry") or a diagnostic code ("JG003"). When
-// there is no such topic, it returns "" and the nearest ones.
+// Explain describes a setting ("retry"), a diagnostic code ("JG003") or a rule
+// of Breaking ("FIELD_SAME_KIND"). When there is no such topic, it returns "" and the nearest ones.
 func Explain(topic string) (text string, near []string) {
 	if text = directive.Explain(topic); text != "" {
 		return text, nil
@@ -130,7 +131,10 @@ func Explain(topic string) (text string, near []string) {
 	if text = diag.Explain(topic); text != "" {
 		return text, nil
 	}
-	all := slices.Concat(directive.Names(), diag.Codes())
+	if text = lock.Explain(topic); text != "" {
+		return text, nil
+	}
+	all := slices.Concat(directive.Names(), diag.Codes(), lock.Rules())
 	if s := diag.Suggest(topic, all); s != "" {
 		return "", []string{s}
 	}

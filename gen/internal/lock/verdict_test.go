@@ -107,6 +107,9 @@ func TestVerdictsOnFields(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 		for _, f := range fs {
+			if Explain(f.Rule) == "" {
+				t.Errorf("%s: %s is not explained", name, f.Rule)
+			}
 			if f.Message == "" || f.Rows == "" || f.Job != "s/a.B" || f.Verdict == Breaking && f.Fix == "" {
 				t.Errorf("%s: incomplete finding %+v", name, f)
 			}
@@ -193,6 +196,9 @@ func TestVerdictsOnJobs(t *testing.T) {
 			t.Errorf("%s: got %q, want %q\n%+v", name, got, c.want, fs)
 		}
 		for _, f := range fs {
+			if Explain(f.Rule) == "" {
+				t.Errorf("%s: %s is not explained", name, f.Rule)
+			}
 			if f.Message == "" || f.Rows == "" || f.Job != "s/a.One" || f.Verdict == Breaking && f.Fix == "" {
 				t.Errorf("%s: incomplete finding %+v", name, f)
 			}
