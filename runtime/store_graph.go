@@ -85,7 +85,7 @@ type NewBatch struct {
 // BatchState is where a batch stands.
 type BatchState string
 
-// The states of a batch.
+// The states of a batch. It leaves BatchOpen with the Finish of its last member or in a Release after that.
 const (
 	BatchOpen      BatchState = "open"      // members are live, or it takes more of them
 	BatchSucceeded BatchState = "succeeded" // no member is live, and none is dead or cancelled
