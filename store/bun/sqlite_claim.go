@@ -18,8 +18,11 @@ const sqliteAnyReady = `
 	SELECT EXISTS (SELECT 1 FROM json_each(?1) k WHERE EXISTS (
 		SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_claim WHERE state = 'ready' AND queue = ?2 AND kind = k.value))`
 
+// sqliteReadyColumns are what a claimScanner reads. The last, NULL in most rows, is 1 when the handler takes outcomes, else
+// 0, and then the id of the batch.
 const sqliteReadyColumns = `seq, id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema,
-	attempt, max_retries, crashes, suspect, timeout_us, keep_result, tags, origin, batch_id, inputs`
+	attempt, max_retries, crashes, suspect, timeout_us, keep_result, tags, origin,
+	CASE WHEN inputs <> 0 OR batch_id IS NOT NULL THEN inputs || coalesce(batch_id, '') END`
 
 // sqliteReadyOne lists the ready jobs of one kind.
 //
@@ -50,7 +53,7 @@ const sqliteReadyMany = `
 	)
 	SELECT j.seq, j.id, j.lease_seq, j.service, j.kind, j.queue, j.priority, j.run_at, j.created_at, j.args,
 		j.args_schema, j.attempt, j.max_retries, j.crashes, j.suspect, j.timeout_us, j.keep_result, j.tags, j.origin,
-		j.batch_id, j.inputs
+		CASE WHEN j.inputs <> 0 OR j.batch_id IS NOT NULL THEN j.inputs || coalesce(j.batch_id, '') END
 	FROM merged m CROSS JOIN {jobs} j ON j.seq = m.seq
 	ORDER BY m.priority, m.run_at, m.id`
 
@@ -176,7 +179,7 @@ const sqliteInputs = `
 // claimScanner reads rows of sqliteReadyColumns. Neighbours share most of their texts, which are decoded once.
 type claimScanner struct {
 	service, kind, queue, schema string
-	tags, origin                 raw
+	tags, origin, links          raw
 	lastTags, lastOrigin         string
 	decodedTags                  []string
 	decodedOrigin                jobrt.Origin
@@ -184,19 +187,25 @@ type claimScanner struct {
 
 func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, inputs bool, err error) {
 	var id string
-	var batch optionalID
 	var args raw
 	var runAt, createdAt, timeout int64
 	err = r.Scan(&seq, &id, &job.LeaseSeq, &job.Service, &job.Kind, &job.Queue, &job.Priority, &runAt, &createdAt,
 		&args, &job.ArgsSchema, &job.Attempt, &job.MaxRetries, &job.Crashes, &job.Suspect, &timeout, &job.KeepResult,
-		&c.tags, &c.origin, &batch, &inputs)
+		&c.tags, &c.origin, &c.links)
 	if err != nil {
 		return 0, job, false, err
 	}
 	if job.ID, err = jobrt.ParseID(id); err != nil {
 		return 0, job, false, err
 	}
-	job.Batch = batch.ID
+	if len(c.links) > 0 {
+		inputs = c.links[0] != '0'
+		if of := string(c.links[1:]); of != "" {
+			if job.Batch, err = jobrt.ParseID(of); err != nil {
+				return 0, job, false, err
+			}
+		}
+	}
 	share(&job.Service, &c.service)
 	share(&job.Kind, &c.kind)
 	share(&job.Queue, &c.queue)

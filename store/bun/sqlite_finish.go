@@ -24,16 +24,22 @@ const sqliteFail = `
 
 // sqliteEnd copies ended jobs into history.
 //
-//	?1 {id: [lease_seq, state, result, error, worker, started_at, ran, failures], …}   ?2 now
+//	?1 {id: [lease_seq, state, result, error, worker, started_at, ran], …}   ?2 now
 const sqliteEnd = `
 	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args,
 		result, tags, origin, batch_id)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 5, v ->> 6,
-		j.attempt + (v ->> 7), j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result,
-		j.args_schema, v ->> 3, j.args, v ->> 2, j.tags, j.origin, j.batch_id
+		j.attempt, j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result, j.args_schema,
+		v ->> 3, j.args, v ->> 2, j.tags, j.origin, j.batch_id
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
+
+// sqliteCharge charges the last attempt of jobs that sqliteEnd has copied although they would have been tried again: those
+// of cancelled batches.
+//
+//	?1 {id: lease_seq, …}
+const sqliteCharge = `UPDATE {history} SET attempt = attempt + 1 WHERE id IN (SELECT key FROM json_each(?1))`
 
 // sqliteDie copies dead jobs into dead.
 //
@@ -227,7 +233,7 @@ func concerns(f *jobrt.Finish, links map[jobrt.Ref]link) bool {
 
 // finishTexts are the JSON objects of one batch, each without its closing brace; empty when there is nothing for it.
 type finishTexts struct {
-	failed, ended, died, told, gone, back []byte
+	failed, ended, charged, died, told, gone, back []byte
 
 	links  map[jobrt.Ref]link
 	counts batchCounts
@@ -261,16 +267,17 @@ func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
 		switch state {
 		case jobrt.StateSucceeded, jobrt.StateCancelled:
 			result := f.Result
-			charged := int64(0)
 			if f.Verdict != jobrt.VerdictSucceeded && f.Verdict != jobrt.VerdictCancelled {
-				message, result, charged = l.cancelling, nil, failures
+				message, result = l.cancelling, nil
+				if failures > 0 {
+					t.charged = strconv.AppendInt(append(appendID(comma(t.charged), f.ID), ':'), f.LeaseSeq, 10)
+				}
 			}
 			b := member(&t.ended, f)
 			b = appendText(append(b, ','), string(state))
 			b = appendOptional(append(b, ','), result)
 			b = appendOptional(append(b, ','), message)
-			b = appendRun(b, f)
-			t.ended = append(strconv.AppendInt(append(b, ','), charged, 10), ']')
+			t.ended = append(appendRun(b, f), ']')
 		case jobrt.StateDead:
 			b := member(&t.died, f)
 			b = appendText(append(b, ','), string(f.Reason))
@@ -349,6 +356,7 @@ func (t *finishTexts) run(ctx context.Context, d *sqliteDialect, q querier, now 
 	}{
 		{t.failed, sqliteFail, false, true},
 		{t.ended, sqliteEnd, true, true},
+		{t.charged, sqliteCharge, false, false},
 		{t.died, sqliteDie, true, true},
 		{t.told, sqliteTell, false, true},
 		{t.gone, sqliteRemove, false, false},

@@ -153,7 +153,7 @@ func TestSQLiteStatementsWalkNoTable(t *testing.T) {
 	s := newSQLiteStore(t)
 	for _, text := range []string{
 		sqliteKnown, sqliteHolders, sqliteTakeKeys, sqliteInsert, sqliteAnyReady, sqliteReadyOne, sqliteReadyMany, sqliteTake,
-		sqliteStart, sqliteFail, sqliteEnd, sqliteDie, sqliteRemove, sqliteFreeKeys, sqliteBack, sqliteSettled, sqliteCrash,
+		sqliteStart, sqliteFail, sqliteEnd, sqliteCharge, sqliteDie, sqliteRemove, sqliteFreeKeys, sqliteBack, sqliteSettled, sqliteCrash,
 		sqliteUnclaim, sqliteQuarantine, sqliteHurry, sqliteDeadKeys, sqliteRevive, sqliteRetakeKeys, sqlitePromote,
 		sqliteTakeDuty, sqliteRenew, sqliteAlive, sqliteAttempts,
 		sqliteInputs, sqliteParents, sqliteParentsOf, sqliteFollow, sqliteFollowDead, sqliteFollowBatches, sqliteKeepOutcomes,
