@@ -48,10 +48,11 @@ func (r *releaser) stop(grace time.Duration) {
 }
 
 func (r *releaser) run() {
-	for {
+	for last := false; !last; {
 		select {
 		case <-r.woken:
 		case <-r.closing:
+			last = true // what is asked from here on is the duty's, and others have that too
 			select {
 			case <-r.woken:
 			default:
@@ -87,7 +88,7 @@ func (r *releaser) release() error {
 		if len(got.Queues) > 0 || got.Ready > 0 && got.Next >= 0 {
 			r.pool.client.wake(got.Queues, got.Next)
 		}
-		if !got.More {
+		if !got.More || r.ctx.Err() != nil {
 			return nil
 		}
 	}
