@@ -24,8 +24,12 @@ type binding[A, R any] struct {
 	verify func(ctx context.Context, args A) (R, bool, error)
 }
 
-// open decodes a claimed job. Its error is a decodeError.
+// open decodes a claimed job. Its error is a decodeError, or a cancelError when the failure that the job would take is
+// none any more.
 func (b *binding[A, R]) open(job *ClaimedJob) (call, error) {
+	if p, ok := mendedFailure(job.Parents); ok {
+		return nil, Cancel(fmt.Sprintf("not needed: parent %s (%s) was retried and has succeeded", p.ID, p.Kind))
+	}
 	c := &typedCall[A, R]{binding: b, in: Inputs{types: b.job.Parents, outcomes: job.Parents}}
 	var err error
 	if from, ok := argsFrom(job.Parents); ok {
@@ -37,6 +41,17 @@ func (b *binding[A, R]) open(job *ClaimedJob) (call, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// mendedFailure finds a parent whose failure the job would take, and that has succeeded since: it was retried between the
+// job's release and its start. To clean up after a failure that is mended would do harm.
+func mendedFailure(parents []ParentOutcome) (ParentOutcome, bool) {
+	for _, p := range parents {
+		if p.On == IfFailed && p.State == StateSucceeded {
+			return p, true
+		}
+	}
+	return ParentOutcome{}, false
 }
 
 // argsFrom finds the parent whose result is the job's argument.
