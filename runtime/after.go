@@ -109,12 +109,20 @@ func (e *enqueue) link(c *Client, s *scope) error {
 		if err := p.usable(c, s); err != nil {
 			return &ParentError{ID: p.ID(), Err: err}
 		}
-		if parents[i] = (Parent{ID: p.ID(), On: p.on, Slot: p.slot}); e.cancelWithParent && p.on == IfSucceeded {
+		if parents[i] = (Parent{ID: p.ID(), On: p.on, Slot: seen(p.slot, p.on)}); e.cancelWithParent && p.on == IfSucceeded {
 			parents[i].On = IfSucceededOrCancel
 		}
 	}
 	e.job.Parents = parents
 	return nil
+}
+
+// seen is the slot of a parent: the failure of one is looked at before the job starts, because it may be mended by then.
+func seen(slot int, on Condition) int {
+	if slot == SlotNone && on == IfFailed {
+		return SlotSeen
+	}
+	return slot
 }
 
 // usable reports whether a job that c enqueues in s may name what h names.

@@ -44,7 +44,7 @@ func TestParentsAreSentInTheOrderOfTheOptions(t *testing.T) {
 		got := s.only(t)
 		want := []Parent{
 			{a.ID(), IfEnded, 0}, {b.ID(), IfSucceeded, SlotNone}, {batch.ID(), IfSucceeded, SlotNone}, {d.ID(), IfSucceeded, 1},
-			{a.ID(), IfSucceeded, 1}, {f.ID(), IfFailed, SlotNone}, {f.ID(), IfEnded, SlotNone},
+			{a.ID(), IfSucceeded, 1}, {f.ID(), IfFailed, SlotSeen}, {f.ID(), IfEnded, SlotNone},
 		}
 		if diff := cmp.Diff(want, got.Parents); diff != "" || got.Delay != time.Hour {
 			t.Errorf("delay %v; parents differ (-want +got):\n%s", got.Delay, diff)

@@ -95,7 +95,7 @@ func (next *continuation) newJob(parent *NewJob) (NewJob, error) {
 		Service: next.job.service, Kind: next.job.names[0], Queue: s.Queue, Priority: s.Priority, Args: []byte(noArgs),
 		ArgsSchema: schemaOf(s.Version, next.job.schema), MaxRetries: s.MaxRetries, UniqueFor: s.UniqueFor, KeepResult: s.KeepResult,
 		Tags: s.Tags, Origin: parent.Origin, Batch: parent.Batch, Resend: parent.Resend,
-		Parents: []Parent{{ID: parent.ID, On: next.On, Slot: next.Slot}},
+		Parents: []Parent{{ID: parent.ID, On: next.On, Slot: seen(next.Slot, next.On)}},
 	}
 	from := next.Slot == SlotArgs
 	if next.SameArgs {

@@ -168,7 +168,7 @@ func TestTheSameArgumentsComeFromTheSameResult(t *testing.T) {
 		}
 		got := s.batches()[0]
 		source := Parent{from.ID(), IfSucceededOrCancel, SlotArgs}
-		for i, want := range [][]Parent{{source}, {{got[0].ID, IfSucceeded, SlotNone}, source}, {{got[1].ID, IfFailed, SlotNone}, source}} {
+		for i, want := range [][]Parent{{source}, {{got[0].ID, IfSucceeded, SlotNone}, source}, {{got[1].ID, IfFailed, SlotSeen}, source}} {
 			if diff := cmp.Diff(want, got[i].Parents); diff != "" || string(got[i].Args) != "{}" {
 				t.Errorf("job %d has %s; parents differ (-want +got):\n%s", i, got[i].Args, diff)
 			}

@@ -55,7 +55,7 @@ func TestAGraphIsSentInOneCall(t *testing.T) {
 				t.Errorf("job %d is %s, its handle %v", i, got.Jobs[i].ID, h)
 			}
 		}
-		want := []Parent{{many[0].ID(), IfEnded, 0}, {many[1].ID(), IfEnded, 0}, {a.ID(), IfFailed, SlotNone}}
+		want := []Parent{{many[0].ID(), IfEnded, 0}, {many[1].ID(), IfEnded, 0}, {a.ID(), IfFailed, SlotSeen}}
 		if diff := cmp.Diff(want, got.Jobs[3].Parents); diff != "" {
 			t.Errorf("parents of the report differ (-want +got):\n%s", diff)
 		}

@@ -32,6 +32,10 @@ func TestACompensationIsNotRunForAFailureThatWasMended(t *testing.T) {
 			t.Fatal(err)
 		}
 		mended, stays := b.enqueue(pay, work{N: 1}), b.enqueue(pay, work{N: 2})
+		tidied := 0
+		tidy := newJob("Tidy")
+		handle(b, tidy, func(context.Context, work) (done, error) { tidied++; return done{}, nil })
+		b.enqueue(tidy, work{}, jobrt.AfterFailure(mended), jobrt.Delay(time.Hour)) // does not take the failure
 		notNeeded := b.enqueue(refund, work{}, jobrt.Takes(0, jobrt.IfFailed, mended), jobrt.Delay(time.Hour))
 		needed := b.enqueue(refund, work{}, jobrt.Takes(0, jobrt.IfFailed, stays), jobrt.Delay(time.Hour))
 		stop := b.run(jobrt.PoolConfig{})
@@ -47,6 +51,9 @@ func TestACompensationIsNotRunForAFailureThatWasMended(t *testing.T) {
 		mustStop(t, stop)
 		if len(refunded) != 1 || refunded[0].ID != stays.ID() || refunded[0].Message != "bank is away" {
 			t.Errorf("refunded %+v, want the other payment alone", refunded)
+		}
+		if tidied != 0 {
+			t.Error("a job ran after a failure that was mended, because it does not take it")
 		}
 		if info := b.info(notNeeded.ID()); info.State != jobrt.StateCancelled || !strings.Contains(info.Error, "was retried and has succeeded") {
 			t.Errorf("the refund is %s: %s; want it cancelled with the reason", info.State, info.Error)

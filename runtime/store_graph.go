@@ -28,6 +28,7 @@ const (
 const (
 	SlotNone = -1 // order only: the outcome is not handed to the handler
 	SlotArgs = -2 // the parent's result is the job's argument
+	SlotSeen = -3 // order only, but the worker looks at the outcome once more before it starts the handler
 )
 
 // Parent is one job or batch that a new job waits for.
