@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/directive"
 	"github.com/jobgen/jobgen/gen/internal/load"
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
@@ -96,6 +97,19 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 		return ref, false
 	}
 	return ref, true
+}
+
+// onceIsStored reports fields of once= that rows don't hold: a worker would see
+// their zero values, and take all jobs of the kind for one piece of work.
+func (c *checker) onceIsStored(j *model.Job, m merged) {
+	for _, ref := range j.Settings.Once {
+		if _, stored := ref.Stored(j.Args); stored {
+			continue
+		}
+		s := m["once"].Setting
+		i := slices.IndexFunc(s.Values, func(v directive.Value) bool { return v.Text == ref.String() })
+		c.fieldFault(s, i, j.Args.Name.Name+"."+ref.String()+" is not stored, so all jobs would count as the same work; name a field that is in the JSON")
+	}
 }
 
 // isSecret reports whether the field at an index path of a struct, or one that it is promoted through, is tagged

@@ -91,20 +91,16 @@ func onceKey(j *model.Job) string {
 	return strings.Join(paths, ",")
 }
 
-// jsonPath returns the path of a field on the wire, or its Go name when it
-// isn't stored.
+// jsonPath returns the path of a field on the wire, or its Go name when it has
+// none: fields of a type that writes its own JSON.
 func jsonPath(t *model.Type, ref model.FieldRef) string {
 	path := ""
-	for _, step := range ref.Steps {
-		for t.Kind == model.Pointer {
-			t = t.Elem
-		}
-		i := slices.IndexFunc(t.Fields, func(f *model.Field) bool { return f.Name == step.Name })
-		if i < 0 {
-			return "." + ref.String()
-		}
-		path += "." + wire.Quote(t.Fields[i].JSON)
-		t = t.Fields[i].Type
+	by, _ := ref.Stored(t)
+	for _, f := range by {
+		path += "." + wire.Quote(f.JSON)
+	}
+	if path == "" {
+		return "." + ref.String()
 	}
 	return path
 }

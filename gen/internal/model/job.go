@@ -162,6 +162,44 @@ func (r FieldRef) String() string {
 	return s
 }
 
+// Stored reports whether the field that r ends at is in the JSON of args, and by
+// which fields, in order; embedded structs have none of their own. A field of a
+// type that writes its own JSON counts as stored, by fields that nobody knows.
+func (r FieldRef) Stored(args *Type) (by []*Field, stored bool) {
+	var path []string // since the last stored field
+	for _, step := range r.Steps {
+		for args.Kind == Pointer {
+			args = args.Elem
+		}
+		path = append(path, step.Name)
+		if f := args.field(path); f != nil {
+			by, path, args = append(by, f), nil, f.Type
+		}
+	}
+	if len(path) > 0 {
+		return nil, args.Kind != Struct
+	}
+	return by, true
+}
+
+// field returns the stored field that Go's selectors reach, which may leave out
+// embedded structs.
+func (t *Type) field(selectors []string) *Field {
+	var found *Field
+	for _, f := range t.Fields {
+		rest := selectors
+		for _, name := range f.Path {
+			if len(rest) > 0 && name == rest[0] {
+				rest = rest[1:]
+			}
+		}
+		if len(rest) == 0 && f.Name == selectors[len(selectors)-1] && (found == nil || len(f.Path) < len(found.Path)) {
+			found = f
+		}
+	}
+	return found
+}
+
 // Leaf returns the type of the field that r ends at.
 func (r FieldRef) Leaf() *Type { return r.Steps[len(r.Steps)-1].Type }
 
