@@ -55,6 +55,7 @@ var deaf = map[string]string{
 func runContext(pass *analysis.Pass) (any, error) {
 	for _, handler := range handlers(pass) {
 		ctx := contextOf(pass, handler)
+		late := givesContextLater(pass, handler.Body)
 		used, loop := false, ast.Node(nil)
 		ast.Inspect(handler.Body, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -69,7 +70,9 @@ func runContext(pass *analysis.Pass) (any, error) {
 					loop = firstOf(loop, n)
 				}
 			case *ast.CallExpr:
-				reportDeaf(pass, handler, n)
+				if f := callee(pass, n); !late || !isFunc(f, "net/http", "NewRequest") {
+					reportDeaf(pass, handler, n)
+				}
 			}
 			return true
 		})
@@ -80,12 +83,34 @@ func runContext(pass *analysis.Pass) (any, error) {
 	return nil, nil
 }
 
-// calls reports whether a loop's body calls a function: a loop that only computes is soon over.
+// givesContextLater reports whether a handler gives a request its context after it was made.
+func givesContextLater(pass *analysis.Pass, body *ast.BlockStmt) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			f := callee(pass, call)
+			found = found || isMethod(f, "net/http", "Request", "WithContext") || isMethod(f, "net/http", "Request", "Clone")
+		}
+		return !found
+	})
+	return found
+}
+
+// computing are packages of the standard library that only compute.
+var computing = []string{
+	"bytes", "cmp", "errors", "html", "maps", "math", "math/big", "math/bits", "path", "path/filepath", "regexp", "slices", "sort",
+	"strconv", "strings", "time", "unicode", "unicode/utf8",
+}
+
+// calls reports whether a loop's body calls a function that may take long: a loop that only computes is soon over.
 func calls(pass *analysis.Pass, body *ast.BlockStmt) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
-			found = found || callee(pass, call) != nil
+			f := callee(pass, call)
+			short := f == nil || f.Pkg() == nil || oneOf(f.Pkg().Path(), computing) && f.FullName() != "time.Sleep" ||
+				isFunc(f, "fmt", "Sprint", "Sprintf", "Sprintln", "Errorf")
+			found = found || !short
 		}
 		return !found
 	})

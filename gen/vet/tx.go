@@ -2,7 +2,6 @@ package vet
 
 import (
 	"go/ast"
-	"go/token"
 	"go/types"
 
 	"golang.org/x/tools/go/analysis"
@@ -24,17 +23,28 @@ var Tx = &analysis.Analyzer{
 func runTx(pass *analysis.Pass) (any, error) {
 	for _, file := range pass.Files {
 		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
-				c := &txCheck{pass: pass, joined: map[types.Object]bool{}}
-				c.learn(f)
-				c.body(f.Body, nil)
+			c := &txCheck{pass: pass, joined: map[types.Object]bool{}}
+			c.learn(decl)
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Body != nil {
+					c.body(d.Body, nil)
+				}
+			case *ast.GenDecl:
+				ast.Inspect(d, func(n ast.Node) bool {
+					lit, ok := n.(*ast.FuncLit)
+					if ok {
+						c.body(lit.Body, c.txParam(lit))
+					}
+					return !ok
+				})
 			}
 		}
 	}
 	return nil, nil
 }
 
-// txCheck looks at one declared function with all literals in it.
+// txCheck looks at one declaration with all literals in it.
 type txCheck struct {
 	pass *analysis.Pass
 	// joined are the context variables that carry a transaction.
@@ -43,10 +53,10 @@ type txCheck struct {
 
 // learn finds out which context variables carry a transaction. Assignments are few: going over them until nothing
 // changes costs nothing.
-func (c *txCheck) learn(f *ast.FuncDecl) {
+func (c *txCheck) learn(decl ast.Decl) {
 	for {
 		before := len(c.joined)
-		ast.Inspect(f, func(n ast.Node) bool {
+		ast.Inspect(decl, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.AssignStmt:
 				if len(n.Rhs) == 1 && c.carries(n.Rhs[0]) {
@@ -109,27 +119,40 @@ func (c *txCheck) contextParam(lit *ast.FuncLit) types.Object {
 }
 
 func (c *txCheck) join(lhs ast.Expr) {
-	id, ok := lhs.(*ast.Ident)
-	if !ok {
-		return
-	}
-	if obj := c.pass.TypesInfo.ObjectOf(id); obj != nil {
+	if obj := c.variable(lhs); obj != nil {
 		c.joined[obj] = true
 	}
 }
 
-// carries reports whether an expression is a context with a transaction: made by WithTx, or derived from such a one.
-func (c *txCheck) carries(e ast.Expr) bool {
-	switch e := ast.Unparen(e).(type) {
+// variable returns the variable or field that an expression is, or nil.
+func (c *txCheck) variable(e ast.Expr) types.Object {
+	switch e := e.(type) {
 	case *ast.Ident:
-		return c.joined[c.pass.TypesInfo.ObjectOf(e)]
-	case *ast.CallExpr:
-		f := callee(c.pass, e)
-		if isFunc(f, pathStore, "WithTx") || isFunc(f, pathJobrt, "WithTx") {
+		return c.pass.TypesInfo.ObjectOf(e)
+	case *ast.SelectorExpr:
+		return c.pass.TypesInfo.ObjectOf(e.Sel)
+	}
+	return nil
+}
+
+// carries reports whether an expression is a context with a transaction: made by WithTx or from a transaction, or
+// derived from such a one.
+func (c *txCheck) carries(e ast.Expr) bool {
+	e = ast.Unparen(e)
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return c.joined[c.variable(e)]
+	}
+	f := callee(c.pass, call)
+	if isFunc(f, pathStore, "WithTx") || isFunc(f, pathJobrt, "WithTx") {
+		return true
+	}
+	if !returnsContext(f) {
+		return false
+	}
+	for i, arg := range call.Args {
+		if t := c.pass.TypesInfo.TypeOf(arg); i == 0 && c.carries(arg) || t != nil && isTx(t) {
 			return true
-		}
-		if len(e.Args) > 0 && returnsContext(f) {
-			return c.carries(e.Args[0])
 		}
 	}
 	return false
@@ -142,13 +165,15 @@ func returnsContext(f *types.Func) bool {
 // body looks for enqueues in one function's own statements. open is the transaction that a surrounding literal was
 // given, if there is one.
 func (c *txCheck) body(body *ast.BlockStmt, open types.Object) {
-	spans := c.spans(body)
+	spans, later := c.spans(body), kept(body)
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncLit:
 			inner := open
 			if p := c.txParam(n); p != nil {
 				inner = p
+			} else if later[n] {
+				inner = nil
 			} else if s := within(spans, n.Pos()); s != nil {
 				inner = s.tx
 			}
@@ -167,60 +192,32 @@ func (c *txCheck) body(body *ast.BlockStmt, open types.Object) {
 	})
 }
 
-// span is the stretch of a function in which a transaction is open.
-type span struct {
-	tx       types.Object
-	from, to token.Pos
-}
-
-func within(spans []span, at token.Pos) *span {
-	for i := range spans {
-		if spans[i].from < at && at < spans[i].to {
-			return &spans[i]
+// kept returns the literals that a function puts aside or returns: they run after it, when its transaction is over.
+func kept(body *ast.BlockStmt) map[ast.Node]bool {
+	lits := map[ast.Node]bool{}
+	add := func(exprs []ast.Expr) {
+		for _, e := range exprs {
+			if pair, ok := e.(*ast.KeyValueExpr); ok {
+				e = pair.Value
+			}
+			if lit, ok := ast.Unparen(e).(*ast.FuncLit); ok {
+				lits[lit] = true
+			}
 		}
 	}
-	return nil
-}
-
-// spans finds transactions that a function begins and commits itself.
-func (c *txCheck) spans(body *ast.BlockStmt) []span {
-	var spans []span
 	inspectOwn(body, func(n ast.Node) {
-		assign, ok := n.(*ast.AssignStmt)
-		if !ok || len(assign.Rhs) != 1 {
-			return
-		}
-		if _, call := assign.Rhs[0].(*ast.CallExpr); !call {
-			return
-		}
-		id, ok := assign.Lhs[0].(*ast.Ident)
-		if !ok {
-			return
-		}
-		if obj := c.pass.TypesInfo.ObjectOf(id); obj != nil && isTx(obj.Type()) {
-			spans = append(spans, span{tx: obj, from: assign.End()})
-		}
-	})
-	inspectOwn(body, func(n ast.Node) {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return
-		}
-		sel, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || sel.Sel.Name != "Commit" {
-			return
-		}
-		id, ok := ast.Unparen(sel.X).(*ast.Ident)
-		if !ok {
-			return
-		}
-		for i := range spans {
-			if spans[i].tx == c.pass.TypesInfo.ObjectOf(id) {
-				spans[i].to = max(spans[i].to, call.Pos())
+		switch n := n.(type) {
+		case *ast.ReturnStmt:
+			add(n.Results)
+		case *ast.CompositeLit:
+			add(n.Elts)
+		case *ast.CallExpr:
+			if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "append" {
+				add(n.Args)
 			}
 		}
 	})
-	return spans
+	return lits
 }
 
 // inspectOwn visits the nodes of a function without those of the literals in it.

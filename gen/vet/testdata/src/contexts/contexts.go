@@ -3,8 +3,11 @@ package contexts
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"net/http"
 	"os/exec"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,6 +64,47 @@ func Listens(ctx context.Context) error {
 		touch(i)
 	}
 	return nil
+}
+
+// Compute calls only what is soon over.
+//
+//job:handler
+func Compute(ctx context.Context) error {
+	var b strings.Builder
+	var took time.Duration
+	for _, line := range []string{"a", "b"} {
+		b.WriteString(strings.ToUpper(fmt.Sprintf("%q", line)))
+		took += time.Duration(took.Seconds())
+	}
+	return nil
+}
+
+//job:handler
+func Iterate(_ context.Context) error {
+	for i := range slices.Values([]int{1}) { // want `handler Iterate loops`
+		touch(i)
+	}
+	return nil
+}
+
+//job:handler
+func Request(ctx context.Context) error {
+	req, err := http.NewRequest("GET", "http://127.0.0.1", nil)
+	if err != nil {
+		return err
+	}
+	_, err = http.DefaultClient.Do(req.WithContext(ctx))
+	return err
+}
+
+//job:handler
+func DeafRequest(ctx context.Context) error {
+	req, err := http.NewRequest("GET", "http://127.0.0.1", nil) // want `use http.NewRequestWithContext`
+	if err != nil {
+		return err
+	}
+	_, err = http.DefaultClient.Do(req)
+	return err
 }
 
 // Plain is no handler.

@@ -79,3 +79,98 @@ func other(ctx context.Context, run func(func(pgx.Tx) error) error) {
 func helper(ctx context.Context, tx bun.Tx) {
 	gen.EnqueueSend(ctx, gen.Args{})
 }
+
+// deferred commits when it ends, so everything in it is inside.
+func deferred(ctx context.Context, db *sql.DB) (err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tx.Rollback()
+			return
+		}
+		err = tx.Commit()
+	}()
+	_, err = gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	return err
+}
+
+func deferredAlone(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Commit()
+	_, err = gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	return err
+}
+
+func branches(ctx context.Context, db *sql.DB, early bool, n int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if early {
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		_, err := gen.EnqueueSend(ctx, gen.Args{}) // behind its commit
+		return err
+	}
+	switch n {
+	case 1:
+		tx.Commit()
+		gen.EnqueueSend(ctx, gen.Args{})
+		return nil
+	case 2:
+		gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	}
+	gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	return tx.Commit()
+}
+
+// one variable for two transactions.
+func twice(ctx context.Context, db *sql.DB) error {
+	tx, _ := db.BeginTx(ctx, nil)
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	gen.EnqueueSend(ctx, gen.Args{}) // between the two
+	tx, _ = db.BeginTx(ctx, nil)
+	gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	return tx.Commit()
+}
+
+type unit struct {
+	ctx context.Context
+	run func(ctx context.Context, tx bun.Tx) error
+}
+
+var declared = unit{run: func(ctx context.Context, tx bun.Tx) error {
+	_, err := gen.EnqueueSend(ctx, gen.Args{}) // want `does not join the transaction tx`
+	return err
+}}
+
+func (u *unit) field(db *bun.DB) error {
+	return db.RunInTx(u.ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		gen.EnqueueSend(u.ctx, gen.Args{})
+		u.ctx = bunstore.WithTx(ctx, tx)
+		_, err := gen.EnqueueSend(u.ctx, gen.Args{})
+		return err
+	})
+}
+
+func carrying(ctx context.Context, tx bun.Tx) context.Context { return bunstore.WithTx(ctx, tx) }
+
+func own(ctx context.Context, db *bun.DB, after *[]func() error) error {
+	return db.RunInTx(ctx, nil, func(txCtx context.Context, tx bun.Tx) error {
+		gen.EnqueueSend(carrying(txCtx, tx), gen.Args{})
+		*after = append(*after, func() error { // to be run behind the commit
+			_, err := gen.EnqueueSend(ctx, gen.Args{})
+			return err
+		})
+		return nil
+	})
+}
