@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -230,8 +232,8 @@ func (p *plan) join(r *row) error {
 	return nil
 }
 
-// findCycle fails when jobs of the plan wait for each other. The caller has looked for cycles, but a unique key that two
-// of its jobs share may have closed one.
+// findCycle fails when jobs of the plan wait for each other. The caller has looked for cycles within its call, but a
+// unique key that two of its jobs share may have closed one, or a new member of a batch that was there before.
 func (p *plan) findCycle() error {
 	const onPath, clear = 1, 2
 	seen := make(map[any]int)
@@ -249,6 +251,9 @@ func (p *plan) findCycle() error {
 		switch n := node.(type) {
 		case *row:
 			for _, e := range n.parents {
+				if e.held || n.info.State != jobrt.StateWaiting {
+					continue
+				}
 				if e.job != nil {
 					next = append(next, e.job)
 				} else {
@@ -256,16 +261,7 @@ func (p *plan) findCycle() error {
 				}
 			}
 		case *batchRow:
-			for _, r := range p.order {
-				if r.batch == n {
-					next = append(next, r)
-				}
-			}
-			for _, b := range p.batches {
-				if b.within == n {
-					next = append(next, b)
-				}
-			}
+			next = p.waitedForBy(n)
 		}
 		for _, other := range next {
 			if err := walk(other); err != nil {
@@ -280,4 +276,33 @@ func (p *plan) findCycle() error {
 		}
 	}
 	return nil
+}
+
+// waitedForBy returns the members of a batch that wait, and the batches within it: stored, of the transaction, and planned.
+func (p *plan) waitedForBy(b *batchRow) (members []any) {
+	add := func(r *row) {
+		if r.batch == b && r.info.State == jobrt.StateWaiting {
+			members = append(members, r)
+		}
+	}
+	within := func(inner *batchRow) {
+		if inner.within == b {
+			members = append(members, inner)
+		}
+	}
+	each(b.members, add)
+	each(b.inner, within)
+	each(p.order, add)
+	each(slices.Collect(maps.Values(p.batches)), within)
+	if p.own != nil {
+		each(slices.Collect(maps.Values(p.own.rows)), add)
+		each(slices.Collect(maps.Values(p.own.batches)), within)
+	}
+	return members
+}
+
+func each[T any](list []T, f func(T)) {
+	for _, v := range list {
+		f(v)
+	}
 }

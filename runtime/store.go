@@ -31,9 +31,10 @@ type Store interface {
 	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
 	//
 	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of
-	// the same call, in any order; the caller has made sure that they form no cycle. A cycle that arises all the same,
-	// because two jobs of the call share a unique key, fails it with ErrCycle; one that is closed by a later call, by a new
-	// member of a batch that waits for what waits for the batch, is not seen, and CancelBatch ends it. When all conditions hold already, the job
+	// the same call, in any order; the caller has made sure that they form no cycle. A cycle that arises all the same
+	// fails the call with ErrCycle: because two of its jobs share a unique key, or because a new member of a stored batch,
+	// or of one within it, waits for what waits for that batch. Two calls at the same moment, each with a half of the
+	// cycle, are not seen; CancelBatch ends it. When all conditions hold already, the job
 	// is inserted as ready or scheduled; when one can no longer hold, the next Release ends it. A parent that is in no
 	// table, or that has succeeded without KeepResult though the child takes its result, fails the call with a
 	// [ParentError]; a live one keeps its result from then on. A parent of the same call that met a job with its unique

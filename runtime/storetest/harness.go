@@ -64,6 +64,7 @@ func Run(t *testing.T, h Harness) {
 		{"Release", releaseCases},
 		{"Inputs", inputCases},
 		{"Refuse", refuseCases},
+		{"Cycle", cycleCases},
 		{"Fan", fanCases},
 		{"Batch", batchCases},
 		{"BatchEnd", batchEndCases},

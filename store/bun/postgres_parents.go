@@ -34,6 +34,9 @@ func (p *postgres) insertLinked(ctx context.Context, q querier, g *graph) error 
 	if err := g.link(known); err != nil {
 		return err
 	}
+	if err := p.refuseCycles(ctx, q, g.closings(fresh)); err != nil {
+		return err
+	}
 	stored, err := p.insertNew(ctx, q, g.jobs, g)
 	if err != nil {
 		return err
@@ -45,6 +48,37 @@ func (p *postgres) insertLinked(ctx context.Context, q querier, g *graph) error 
 		return err
 	}
 	return p.countMembers(ctx, q, g, fresh, stored)
+}
+
+// closedSQL finds a cycle that new members of batches would close. It walks from the batches to what waits for them: the
+// batches around them, jobs, the batches of those, and so on.
+//
+// In: batches, what their new members wait for. Out: such a pair.
+const closedSQL = `
+WITH RECURSIVE m AS MATERIALIZED (
+	SELECT * FROM unnest($1::text::uuid[], $2::text::uuid[]) m(batch, parent)
+), d(batch, id) AS (
+	SELECT batch, batch FROM m
+	UNION
+	SELECT d.batch, x.id FROM d CROSS JOIN LATERAL (
+		(SELECT child AS id FROM {edges} WHERE parent = d.id AND open OFFSET 0)
+		UNION ALL (SELECT batch_id FROM {jobs} WHERE id = d.id AND batch_id IS NOT NULL OFFSET 0)
+		UNION ALL (SELECT within FROM {batches} WHERE id = d.id AND within IS NOT NULL OFFSET 0)
+		UNION ALL (SELECT batch FROM m WHERE parent = d.id)
+	) x
+)
+SELECT m.batch, m.parent FROM d JOIN m ON m.batch = d.batch AND m.parent = d.id LIMIT 1`
+
+func (p *postgres) refuseCycles(ctx context.Context, q querier, closings []closing) error {
+	if len(closings) == 0 {
+		return nil
+	}
+	batches, parents := newColumn(len(closings), 32), newColumn(len(closings), 32)
+	for _, c := range closings {
+		batches.id(c.batch)
+		parents.id(c.parent)
+	}
+	return refuseCycle(ctx, q, p.n.sql(closedSQL), batches.value(), parents.value())
 }
 
 // errOvertaken says that another send of the same graph was committed since it was looked for. Nothing has happened.

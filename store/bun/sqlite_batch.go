@@ -245,8 +245,9 @@ const sqliteNewBatches = `
 const sqliteBatchStates = `
 	SELECT b.id, b.state, b.cancelling IS NOT NULL FROM json_each(?1) e CROSS JOIN {batches} b ON b.id = e.value`
 
-// newBatches stores those batches that are not known, and counts members: of jobs that are about to be stored.
-func (d *sqliteDialect) newBatches(ctx context.Context, q querier, now int64, batches []jobrt.NewBatch, jobs []*jobrt.NewJob) error {
+// newBatches stores those batches that are not known, which it returns, and counts members: of jobs that are about to be
+// stored.
+func (d *sqliteDialect) newBatches(ctx context.Context, q querier, now int64, batches []jobrt.NewBatch, jobs []*jobrt.NewJob) (map[jobrt.ID]bool, error) {
 	var sent []jobrt.ID
 	for i := range batches {
 		sent = append(sent, batches[i].ID)
@@ -257,7 +258,7 @@ func (d *sqliteDialect) newBatches(ctx context.Context, q querier, now int64, ba
 		}
 	}
 	if len(sent) == 0 {
-		return nil
+		return nil, nil
 	}
 	for i := range batches {
 		if !batches[i].Within.IsZero() {
@@ -277,18 +278,18 @@ func (d *sqliteDialect) newBatches(ctx context.Context, q querier, now int64, ba
 		return err
 	}, d.names.sql(sqliteBatchStates), idsText(distinctIDs(sent)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	counts := make(batchCounts)
 	b := []byte{'['}
 	for i := range batches {
 		n := &batches[i]
 		if err := checkBatch(n); err != nil {
-			return err
+			return nil, err
 		}
 		if _, there := known[n.ID]; there {
 			if !n.Resend {
-				return &jobrt.IDTakenError{ID: n.ID, Kind: "a batch"}
+				return nil, &jobrt.IDTakenError{ID: n.ID, Kind: "a batch"}
 			}
 			continue
 		}
@@ -329,21 +330,21 @@ func (d *sqliteDialect) newBatches(ctx context.Context, q querier, now int64, ba
 	for i := range batches {
 		if fresh[batches[i].ID] {
 			if err := join(batches[i].Within); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	for _, n := range jobs {
 		if err := join(n.Batch); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(b) > 1 {
 		if _, err := q.exec(ctx, d.names.sql(sqliteNewBatches), string(append(b, ']')), now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return d.count(ctx, q, now, counts)
+	return fresh, d.count(ctx, q, now, counts)
 }
 
 // checkBatch refuses what nobody could read again.

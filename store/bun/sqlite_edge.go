@@ -75,8 +75,39 @@ const sqliteInsertEdges = `
 	INSERT INTO {edges} (child, pos, parent, slot, condition, held)
 	SELECT v ->> 0, v ->> 1, v ->> 2, v ->> 3, v ->> 4, v ->> 5 FROM (SELECT value AS v FROM json_each(?1) LIMIT -1)`
 
-// tie decides about the parents of new jobs.
-func (d *sqliteDialect) tie(ctx context.Context, q querier, g *graph) error {
+// sqliteClosed finds a cycle that new members of batches would close. It walks from the batches to what waits for them:
+// the batches around them, jobs, the batches of those, and so on.
+//
+//	?1 [[batch, what its new members wait for], …]
+const sqliteClosed = `
+	WITH RECURSIVE m (batch, parent) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(?1)), d (batch, id) AS (
+		SELECT batch, batch FROM m
+		UNION
+		SELECT d.batch, e.child FROM d CROSS JOIN {edges} e INDEXED BY {index:edges}_parent ON e.parent = d.id AND e.held = 0
+		UNION
+		SELECT d.batch, j.batch_id FROM d CROSS JOIN {jobs} j ON j.id = d.id AND j.batch_id IS NOT NULL
+		UNION
+		SELECT d.batch, b.within FROM d CROSS JOIN {batches} b ON b.id = d.id AND b.within IS NOT NULL
+		UNION
+		SELECT d.batch, m.batch FROM d CROSS JOIN m ON m.parent = d.id
+	)
+	SELECT m.batch, m.parent FROM d CROSS JOIN m ON m.batch = d.batch AND m.parent = d.id LIMIT 1`
+
+func (d *sqliteDialect) refuseCycles(ctx context.Context, q querier, closings []closing) error {
+	if len(closings) == 0 {
+		return nil
+	}
+	var b []byte
+	for _, c := range closings {
+		b = appendID(append(b, ",["...), c.batch)
+		b = append(appendID(append(b, ','), c.parent), ']')
+	}
+	b[0] = '['
+	return refuseCycle(ctx, q, d.names.sql(sqliteClosed), string(append(b, ']')))
+}
+
+// tie decides about the parents of new jobs. fresh are the batches that the call has made.
+func (d *sqliteDialect) tie(ctx context.Context, q querier, g *graph, fresh map[jobrt.ID]bool) error {
 	outside, wanted := g.outside()
 	if len(outside) == 0 {
 		return g.link(nil)
@@ -105,6 +136,9 @@ func (d *sqliteDialect) tie(ctx context.Context, q querier, g *graph) error {
 		return err
 	}
 	if err := g.link(known); err != nil {
+		return err
+	}
+	if err := d.refuseCycles(ctx, q, g.closings(fresh)); err != nil {
 		return err
 	}
 	if live != nil {

@@ -122,10 +122,11 @@ func (d *sqliteDialect) insertIn(
 			fresh[i] = &jobs[i]
 		}
 		g = newGraph(batches, jobs)
-		if err := d.newBatches(ctx, q, now, batches, fresh); err != nil {
+		made, err := d.newBatches(ctx, q, now, batches, fresh)
+		if err != nil {
 			return nil, err
 		}
-		if err := d.tie(ctx, q, g); err != nil {
+		if err := d.tie(ctx, q, g, made); err != nil {
 			return nil, err
 		}
 	}
