@@ -284,6 +284,10 @@ func (c *comparison) parents(old, now *Job) {
 			broken(fmt.Sprintf("parent %d of %s was taken as %s and is taken as %s", i+1, now.Name, was.Form, is.Form))
 			continue
 		}
+		if len(was.Lines) == 0 && len(is.Lines) > 0 {
+			broken(fmt.Sprintf("parent %d of %s was taken without a result and is taken with one", i+1, now.Name))
+			continue
+		}
 		if len(was.Lines) > 0 && !haveCommon(mustShape(was.Lines), mustShape(is.Lines)) {
 			broken(fmt.Sprintf("parent %d of %s is another type, which has no field of the one before", i+1, now.Name))
 			continue

@@ -172,6 +172,7 @@ func TestVerdictsOnJobs(t *testing.T) {
 		"first parent":                              {one(), one("parent @ 0 value .x int"), "PARENTS_SAME breaking"},
 		"parent removed":                            {one("parent @ 0 value .x int"), one(), "PARENTS_SAME breaking"},
 		"second parent":                             {one("parent @ 0 value .x int"), one("parent @ 0 value .x int", "parent @ 1 value .x int"), "PARENTS_SAME breaking"},
+		"outcome of none to one with a result":      {one("parent @ 0 outcome ."), one("parent @ 0 outcome .x int"), "PARENTS_SAME breaking"},
 		"value to outcome":                          {one("parent @ 0 value .x int"), one("parent @ 0 outcome .x int"), "PARENTS_SAME breaking"},
 		"one to several":                            {one("parent @ 0 value .x int"), one("parent @ 0 values .x int"), "PARENTS_SAME breaking"},
 		"outcome to failure":                        {one("parent @ 0 outcome ."), one("parent @ 0 failure ."), "PARENTS_SAME breaking"},
