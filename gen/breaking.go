@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/gen/internal/load"
 	"github.com/jobgen/jobgen/gen/internal/lock"
 )
 
@@ -77,16 +79,14 @@ func earlierLock(ctx context.Context, dir, against string) (name string, data []
 	if ref == "" {
 		ref = "HEAD"
 	}
-	for { // the directory may not be there before code is generated for the first time
-		if info, err := os.Stat(dir); err == nil && info.IsDir() || filepath.Dir(dir) == dir {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	commit, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+	root, _, err := load.FindModule(dir)
 	if err != nil {
-		if _, inside := git(ctx, dir, "rev-parse", "--git-dir"); inside != nil {
-			return "", nil, usagef("%s is in no git repository (%v); name a file: jobgen breaking -against FILE", dir, inside)
+		return "", nil, err
+	}
+	commit, err := git(ctx, root, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+	if err != nil {
+		if _, inside := git(ctx, root, "rev-parse", "--git-dir"); inside != nil {
+			return "", nil, usagef("%s is in no git repository (%v); name a file: jobgen breaking -against FILE", root, inside)
 		}
 		if against == "" {
 			return "HEAD", nil, nil // no commit yet
@@ -94,18 +94,49 @@ func earlierLock(ctx context.Context, dir, against string) (name string, data []
 		return "", nil, usagef("%s is neither a file nor a git revision that is here; in CI, fetch it first: git fetch origin %s", against, strings.TrimPrefix(against, "origin/"))
 	}
 	id := strings.TrimSpace(string(commit))
-	listed, err := git(ctx, dir, "ls-tree", "--name-only", id, "--", lock.FileName)
-	if err != nil {
-		return "", nil, err
+	file, err := lockAt(ctx, root, dir, id)
+	if file == "" || err != nil {
+		return ref, nil, err
 	}
-	if len(listed) == 0 {
-		return ref, nil, nil
-	}
-	data, err = git(ctx, dir, "show", id+":./"+lock.FileName)
+	data, err = git(ctx, root, "show", id+":./"+file)
 	if err == nil && data == nil {
 		data = []byte{}
 	}
-	return ref + ":" + lock.FileName, data, err
+	return ref + ":" + file, data, err
+}
+
+// lockAt returns the path, from the module's root, of the lock that a commit has
+// beside the generated code in dir. When there is none, it is the only one of the
+// module that is gone since: generated code may have moved. "" means none.
+func lockAt(ctx context.Context, root, dir, commit string) (string, error) {
+	rel, err := filepath.Rel(root, filepath.Join(dir, lock.FileName))
+	if err != nil {
+		return "", err
+	}
+	beside := filepath.ToSlash(rel)
+	list, err := git(ctx, root, "ls-tree", "-r", "-z", "--name-only", commit, "--", ".")
+	if err != nil {
+		return "", err
+	}
+	var gone []string
+	for file := range strings.SplitSeq(string(list), "\x00") {
+		if file == beside {
+			return file, nil
+		}
+		if path.Base(file) != lock.FileName {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(file))); errors.Is(err, fs.ErrNotExist) {
+			gone = append(gone, file)
+		}
+	}
+	switch len(gone) {
+	case 0:
+		return "", nil
+	case 1:
+		return gone[0], nil
+	}
+	return "", usagef("%s is not in that revision, and several that are gone since could be it: %s; write the right one to a file with git show, and name that: jobgen breaking -against FILE", beside, strings.Join(gone, " "))
 }
 
 // git runs a git command that only reads.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jobgen/jobgen/gen/internal/check"
 	"github.com/jobgen/jobgen/gen/internal/load"
 	"github.com/jobgen/jobgen/gen/internal/lock"
 	"github.com/jobgen/jobgen/gen/internal/model"
@@ -72,6 +73,9 @@ func (b *besideOutput) addTo(res *Result, module *model.Module, out *outputDir) 
 	now := lock.FromModel(module, filepath.Base(res.OutDir))
 	res.Files[lockPath] = lock.Next(b.lock, now).Bytes()
 	res.Files[inventoryPath] = inventoryPage(module.Service, res.Jobs, res.Queues)
+	if (b.lock == nil || len(b.lock.Jobs) == 0) && bytes.Contains(out.files[check.WorkerDir+"/register_gen.go"], []byte("jobrt.Register")) {
+		res.Warnings = append(res.Warnings, lock.Lost(lockFile(res.OutDir)))
+	}
 	for name, data := range b.files {
 		out.files[name] = data
 	}

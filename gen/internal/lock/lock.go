@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jobgen/jobgen/gen/internal/diag"
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
@@ -76,6 +77,15 @@ func (l *Lock) Owner(name string) *Job {
 		}
 	}
 	return nil
+}
+
+// Lost warns that the lock in file is missing, or lists nothing, although there
+// is generated code that came with one.
+func Lost(file string) diag.Diagnostic {
+	return diag.Diagnostic{
+		Code: "JG089", Warning: true, Pos: model.Pos{File: file, Line: 1, Column: 1},
+		Message: "there is generated code, and no " + FileName + " with its jobs: what breaks stored rows could not be seen; take it from version control, or see what jobgen breaking -against a revision that has it says",
+	}
 }
 
 // HasGone reports whether any job is gone.
