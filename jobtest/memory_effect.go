@@ -11,14 +11,19 @@ import (
 
 // effect is one key of the ledger: an intent, or what is done.
 type effect struct {
-	claim  jobrt.Ref // that wrote the intent or had the effect
+	claim  jobrt.Ref // whose the intent is, or that had the effect
+	first  jobrt.ID  // the job that wrote the intent, which others may have taken over
 	done   bool
 	result []byte
 	at     time.Time
 }
 
 func (e *effect) look(state jobrt.EffectState) jobrt.Effect {
-	return jobrt.Effect{State: state, Job: e.claim.ID, Result: bytes.Clone(e.result), At: e.at}
+	job := e.claim.ID
+	if state == jobrt.EffectInDoubt {
+		job = e.first
+	}
+	return jobrt.Effect{State: state, Job: job, Result: bytes.Clone(e.result), At: e.at}
 }
 
 // Intend records that a claim is about to have an effect. A key that another open transaction has is waited for.
@@ -50,7 +55,7 @@ func (m *Memory) intend(own *Tx, i jobrt.Intent) (jobrt.Effect, error) {
 	if own != nil && own.effects[key] != nil {
 		known = own.effects[key]
 	}
-	fresh := &effect{claim: i.Ref, at: m.now()}
+	fresh := &effect{claim: i.Ref, first: i.ID, at: m.now()}
 	switch {
 	case known != nil && known.done:
 		return known.look(jobrt.EffectDone), nil
@@ -59,7 +64,7 @@ func (m *Memory) intend(own *Tx, i jobrt.Intent) (jobrt.Effect, error) {
 	case known != nil && known.claim.ID != i.ID && m.live[known.claim.ID] != nil:
 		return known.look(jobrt.EffectBusy), nil
 	case known != nil:
-		m.effects[key] = fresh
+		known.claim = i.Ref
 		return known.look(jobrt.EffectInDoubt), nil
 	case own == nil:
 		m.effects[key] = fresh
@@ -92,16 +97,17 @@ func (m *Memory) settleEffect(ref jobrt.Ref, end jobrt.EffectEnd, now time.Time)
 	switch {
 	case known != nil && known.done: // the first answer stays
 	case end.Done:
-		m.effects[key] = &effect{claim: ref, done: true, result: bytes.Clone(end.Result), at: now}
+		m.effects[key] = &effect{claim: ref, first: ref.ID, done: true, result: bytes.Clone(end.Result), at: now}
 	case known != nil && known.claim == ref:
 		delete(m.effects, key)
 	}
 }
 
-// forget removes the intents of a job that an operator runs again.
+// forget removes the intents of a job that an operator runs again, and those that it wrote and another job has taken
+// over, unless that one is at it.
 func (m *Memory) forget(id jobrt.ID) {
 	for key, e := range m.effects {
-		if e.claim.ID == id && !e.done {
+		if !e.done && (e.claim.ID == id || e.first == id && m.live[e.claim.ID] == nil) {
 			delete(m.effects, key)
 		}
 	}

@@ -81,8 +81,9 @@ type Store interface {
 	// Retry makes the dead or scheduled jobs ready at once, dead ones with attempt and crashes reset. It returns the
 	// ids that it changed; a job in any other state is left alone. A dead job whose unique key has been taken by
 	// another live job is left alone too, and the returned error wraps a [UniqueConflictError] for it while the others
-	// are retried. The intents that a job in doubt has left in the ledger of effects are removed: the operator has seen
-	// to them. A job of a batch opens it again, and the batches that this one is within.
+	// are retried. The intents that a job in doubt has left in the ledger of effects are removed, also those that it
+	// announced and another job, which is not live, has taken over: the operator has seen to them. A job of a batch opens
+	// it again, and the batches that this one is within.
 	Retry(ctx context.Context, ids []ID) ([]ID, error)
 
 	// Sync records the kinds and queues of a service. An [OwnedError] when another service owns a name.

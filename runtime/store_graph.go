@@ -125,7 +125,7 @@ const (
 	// EffectDone: it has happened. Effect.Result is its result.
 	EffectDone
 	// EffectInDoubt: a claim of this job, this one included, or a job that is no longer live, wrote an intent and never
-	// settled it. The intent is this claim's now.
+	// settled it. The intent is this claim's now; Effect.Job and At still tell who wrote it first, and when.
 	EffectInDoubt
 	// EffectBusy: another live job has written the intent. Nothing is changed.
 	EffectBusy
@@ -146,7 +146,7 @@ type Intent struct {
 // Effect is what the ledger says.
 type Effect struct {
 	State EffectState
-	// Job that wrote the intent or had the effect.
+	// Job that has the intent or had the effect; of an effect in doubt, the one that announced it first.
 	Job ID
 	// Result of an effect that is done; JSON, or nil.
 	Result []byte

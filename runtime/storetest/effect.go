@@ -284,6 +284,29 @@ var effectCases = []testCase{
 		e.wantIntent(w.take(failed.ID).Ref, "b", jobrt.EffectInDoubt)
 		e.wantDone(e.run(w).Ref, "done", doubted.ID, `1`)
 	}},
+	{name: "a retry of either of two jobs in one doubt forgets it, unless the other is at it", run: func(e *env) {
+		w := e.worker()
+		for _, retried := range []int{0, 1} {
+			key := fmt.Sprint(retried)
+			jobs := []jobrt.ClaimedJob{e.run(w), e.run(w)}
+			e.wantIntent(jobs[0].Ref, key, jobrt.EffectOpened)
+			e.mustFinish(die(jobs[0].Ref, jobrt.DeadInDoubt))
+			for range 2 { // sent again, too
+				if got := e.wantIntent(jobs[1].Ref, key, jobrt.EffectInDoubt); got.Job != jobs[0].ID {
+					e.Errorf("in doubt: %+v, want job %s, which announced it", got, jobs[0].ID)
+				}
+			}
+			e.mustFinish(die(jobs[1].Ref, jobrt.DeadInDoubt))
+			e.retry(jobs[retried].ID)
+			e.wantIntent(w.take(jobs[retried].ID).Ref, key, jobrt.EffectOpened)
+		}
+		first, second := e.run(w), e.run(w)
+		e.wantIntent(first.Ref, "at it", jobrt.EffectOpened)
+		e.mustFinish(die(first.Ref, jobrt.DeadInDoubt))
+		e.wantIntent(second.Ref, "at it", jobrt.EffectInDoubt)
+		e.retry(first.ID)
+		e.wantIntent(w.take(first.ID).Ref, "at it", jobrt.EffectBusy)
+	}},
 	{name: "of many jobs that want one effect at once one gets it", run: func(e *env) {
 		w := e.worker()
 		stores := []jobrt.Store{e.s, e.other()}

@@ -20,20 +20,21 @@ FOR KEY SHARE`
 //
 // In: key, kind, label, job, lease_seq, whether it is done, result. Out: when, if it was recorded.
 const openEffectSQL = `
-INSERT INTO {effects} (key, kind, label, job_id, lease_seq, at, done, result)
-VALUES ($1::text::bytea, $2::text, $3::text, $4::text::uuid, $5::bigint, statement_timestamp(), $6::boolean, $7::text::json)
+INSERT INTO {effects} (key, kind, label, job_id, lease_seq, announced_by, at, done, result)
+VALUES ($1::text::bytea, $2::text, $3::text, $4::text::uuid, $5::bigint, $4::text::uuid, statement_timestamp(), $6::boolean, $7::text::json)
 ON CONFLICT (key) DO NOTHING
 RETURNING at`
 
-// readEffectSQL locks what is recorded of a key. In: key. Out: whether it is done, its job, whether that is live, when, and
-// the result.
+// readEffectSQL locks what is recorded of a key. In: key. Out: whether it is done, its job, the one that announced it,
+// whether the job is live, when, and the result.
 const readEffectSQL = `
-SELECT e.done, e.job_id, EXISTS (SELECT FROM {jobs} j WHERE j.id = e.job_id), e.at, e.result
+SELECT e.done, e.job_id, e.announced_by, EXISTS (SELECT FROM {jobs} j WHERE j.id = e.job_id), e.at, e.result
 FROM {effects} e WHERE e.key = $1::text::bytea FOR UPDATE OF e`
 
-// takeEffectSQL makes an intent that nobody settles that of another claim. In: key, job, lease_seq, label.
+// takeEffectSQL makes an intent that nobody settles that of another claim. Who announced it, and when, stays known. In:
+// key, job, lease_seq.
 const takeEffectSQL = `
-UPDATE {effects} SET job_id = $2::text::uuid, lease_seq = $3::bigint, label = $4::text, at = statement_timestamp()
+UPDATE {effects} SET job_id = $2::text::uuid, lease_seq = $3::bigint
 WHERE key = $1::text::bytea AND NOT done`
 
 // intend implements dialect. A fence on the claim's row comes first, so that a claim that is over announces nothing.
@@ -82,9 +83,10 @@ func (p *postgres) intendIn(ctx context.Context, q querier, i jobrt.Intent, join
 			return jobrt.Effect{State: jobrt.EffectOpened, Job: i.ID, At: at.Time}, nil
 		}
 		var e jobrt.Effect
+		var announcedBy jobrt.ID
 		var done, live bool
 		var recorded raw
-		known, err := first(ctx, q, []any{&done, &e.Job, &live, &at, &recorded}, p.n.sql(readEffectSQL), key)
+		known, err := first(ctx, q, []any{&done, &e.Job, &announcedBy, &live, &at, &recorded}, p.n.sql(readEffectSQL), key)
 		if err != nil {
 			return jobrt.Effect{}, err
 		}
@@ -96,14 +98,14 @@ func (p *postgres) intendIn(ctx context.Context, q querier, i jobrt.Intent, join
 			e.State, e.Result = jobrt.EffectDone, recorded
 			return e, nil
 		case joined:
-			e.State = jobrt.EffectInDoubt
+			e.State, e.Job = jobrt.EffectInDoubt, announcedBy
 			return e, nil
 		case live && e.Job != i.ID:
 			e.State = jobrt.EffectBusy
 			return e, nil
 		}
-		e.State = jobrt.EffectInDoubt
-		_, err = q.exec(ctx, p.n.sql(takeEffectSQL), key, i.ID.String(), i.LeaseSeq, i.Label)
+		e.State, e.Job = jobrt.EffectInDoubt, announcedBy
+		_, err = q.exec(ctx, p.n.sql(takeEffectSQL), key, i.ID.String(), i.LeaseSeq)
 		return e, err
 	}
 	return jobrt.Effect{}, fmt.Errorf("effect changes hands too fast: %w", jobrt.ErrUnavailable)
@@ -114,10 +116,10 @@ func (p *postgres) intendIn(ctx context.Context, q querier, i jobrt.Intent, join
 //
 // In: key, job, lease_seq, result.
 const doneEffectSQL = `
-INSERT INTO {effects} AS e (key, kind, label, job_id, lease_seq, at, done, result)
+INSERT INTO {effects} AS e (key, kind, label, job_id, lease_seq, announced_by, at, done, result)
 VALUES ($1::text::bytea, coalesce(
 	(SELECT kind FROM {jobs} WHERE id = $2::text::uuid), (SELECT kind FROM {dead} WHERE id = $2::text::uuid),
-	(SELECT kind FROM {history} WHERE id = $2::text::uuid), ''), '', $2::text::uuid, $3::bigint, statement_timestamp(), true,
+	(SELECT kind FROM {history} WHERE id = $2::text::uuid), ''), '', $2::text::uuid, $3::bigint, $2::text::uuid, statement_timestamp(), true,
 	$4::text::json)
 ON CONFLICT (key) DO UPDATE SET done = true, result = excluded.result, job_id = excluded.job_id,
 	lease_seq = excluded.lease_seq, at = excluded.at
@@ -159,10 +161,12 @@ func (p *postgres) settleEffects(ctx context.Context, q querier, part []jobrt.Fi
 	return nil
 }
 
-// forgetDoubtsSQL removes the open intents of jobs that are dead in doubt, for a retry does the work again. In: ids.
+// forgetDoubtsSQL removes the open intents of jobs that are dead in doubt, for a retry does the work again, and those that
+// they announced and other jobs have taken over, unless one of these is at it. In: ids.
 const forgetDoubtsSQL = `
-DELETE FROM {effects} WHERE NOT done AND job_id = ANY (ARRAY(
-	SELECT id FROM {dead} WHERE id = ANY ($1::text::uuid[]) AND reason = 'in doubt'))`
+WITH doubtful AS MATERIALIZED (SELECT id FROM {dead} WHERE id = ANY ($1::text::uuid[]) AND reason = 'in doubt')
+DELETE FROM {effects} e WHERE NOT e.done AND (e.job_id = ANY (ARRAY(SELECT id FROM doubtful))
+	OR e.announced_by = ANY (ARRAY(SELECT id FROM doubtful)) AND NOT EXISTS (SELECT FROM {jobs} j WHERE j.id = e.job_id))`
 
 // bytea is the text of bytes.
 func bytea(data []byte) string { return `\x` + hex.EncodeToString(data) }

@@ -17,23 +17,24 @@ const sqliteInForce = `SELECT 1 FROM {jobs} WHERE id = ?1 AND lease_seq = ?2 AND
 //
 //	?1 key
 const sqliteEffect = `
-	SELECT e.job_id, e.lease_seq, e.done, e.result, e.at, EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = e.job_id)
+	SELECT e.job_id, e.announced_by, e.done, e.result, e.at, EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = e.job_id)
 	FROM {effects} e WHERE e.key = ?1`
 
-// sqliteIntend writes an intent, or takes one over.
+// sqliteIntend writes an intent, or takes one over, which leaves known who announced it, and when.
 //
 //	?1 key   ?2 kind   ?3 label   ?4 job   ?5 lease_seq   ?6 done   ?7 result   ?8 now
 const sqliteIntend = `
-	INSERT INTO {effects} (key, kind, label, job_id, lease_seq, done, result, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+	INSERT INTO {effects} (key, kind, label, job_id, lease_seq, announced_by, done, result, at)
+	VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8)
 	ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id, lease_seq = excluded.lease_seq WHERE done = 0`
 
 // sqliteEffectDone records that an effect has happened, whoever had announced it. The first result stays.
 //
 //	?1 key   ?2 job   ?3 lease_seq   ?4 result   ?5 now
 const sqliteEffectDone = `
-	INSERT INTO {effects} (key, kind, label, job_id, lease_seq, done, result, at)
+	INSERT INTO {effects} (key, kind, label, job_id, lease_seq, announced_by, done, result, at)
 	SELECT ?1, coalesce((SELECT kind FROM {jobs} WHERE id = ?2), (SELECT kind FROM {history} WHERE id = ?2),
-		(SELECT kind FROM {dead} WHERE id = ?2), ''), '', ?2, ?3, 1, ?4, ?5 WHERE true
+		(SELECT kind FROM {dead} WHERE id = ?2), ''), '', ?2, ?3, ?2, 1, ?4, ?5 WHERE true
 	ON CONFLICT (key) DO UPDATE SET done = 1, result = excluded.result, at = excluded.at, job_id = excluded.job_id,
 		lease_seq = excluded.lease_seq
 	WHERE done = 0`
@@ -73,11 +74,11 @@ func (d *sqliteDialect) intendIn(ctx context.Context, q querier, now int64, i jo
 		return e, jobrt.ErrLeaseLost
 	}
 	key := hex.EncodeToString(i.Key)
-	var lease int64
+	var announcedBy jobrt.ID
 	var done, live bool
 	var result raw
 	var at instant
-	known, err := first(ctx, q, []any{&e.Job, &lease, &done, &result, &at, &live}, d.names.sql(sqliteEffect), key)
+	known, err := first(ctx, q, []any{&e.Job, &announcedBy, &done, &result, &at, &live}, d.names.sql(sqliteEffect), key)
 	if err != nil {
 		return e, err
 	}
@@ -99,14 +100,14 @@ func (d *sqliteDialect) intendIn(ctx context.Context, q querier, now int64, i jo
 		e.State = jobrt.EffectDone
 		return e, nil
 	case joined: // whoever wrote the intent may be having the effect elsewhere
-		e.State = jobrt.EffectInDoubt
+		e.State, e.Job = jobrt.EffectInDoubt, announcedBy
 		return e, nil
 	case live && e.Job != i.ID:
 		e.State = jobrt.EffectBusy
 		return e, nil
 	}
 	// This claim's own intent is in doubt too: fn may have run since.
-	e.State = jobrt.EffectInDoubt
+	e.State, e.Job = jobrt.EffectInDoubt, announcedBy
 	_, err = q.exec(ctx, d.names.sql(sqliteIntend), key, i.Kind, i.Label, i.ID.String(), i.LeaseSeq, 0, nil, now)
 	return e, err
 }

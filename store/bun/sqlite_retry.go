@@ -115,12 +115,18 @@ const sqliteDeadMembers = `
 	SELECT d.batch_id, count(*) FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value
 	WHERE d.batch_id IS NOT NULL AND d.reason <> 'undecodable' GROUP BY 1`
 
-// sqliteForgetDoubt removes the intents that dead jobs have left without a result.
+// sqliteForgetDoubt removes the intents that jobs dead in doubt have left without a result, and those that they announced
+// and other jobs have taken over, unless one of these is at it.
 //
 //	?1 [id, …]
 const sqliteForgetDoubt = `
-	DELETE FROM {effects} WHERE done = 0 AND job_id IN (
-		SELECT d.id FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value WHERE d.reason = 'in doubt')`
+	DELETE FROM {effects} WHERE rowid IN (
+		SELECT f.rowid FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value
+		CROSS JOIN {effects} f ON f.job_id = d.id AND f.done = 0 WHERE d.reason = 'in doubt'
+		UNION ALL
+		SELECT f.rowid FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value
+		CROSS JOIN {effects} f ON f.announced_by = d.id AND f.done = 0
+		WHERE d.reason = 'in doubt' AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = f.job_id))`
 
 // sqliteSweepRevived makes Release end the jobs of cancelled batches among those that live again.
 //

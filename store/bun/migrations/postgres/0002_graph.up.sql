@@ -83,7 +83,8 @@ CREATE INDEX {index:batch_deltas}_batch ON {batch_deltas} (batch_id);
 CREATE TABLE IF NOT EXISTS {effects} (
 	key bytea PRIMARY KEY,
 	job_id uuid NOT NULL,
-	lease_seq bigint NOT NULL,               -- of the claim that wrote the intent
+	lease_seq bigint NOT NULL,               -- of the claim whose the intent is
+	announced_by uuid NOT NULL,              -- the job that wrote it first; job_id differs when another took it over
 	at timestamptz NOT NULL,                 -- when the intent was written, or the effect was done
 	done boolean NOT NULL,
 	kind text NOT NULL,
@@ -91,3 +92,4 @@ CREATE TABLE IF NOT EXISTS {effects} (
 	result json
 );
 CREATE INDEX IF NOT EXISTS {index:effects}_open ON {effects} (job_id) WHERE NOT done;
+CREATE INDEX IF NOT EXISTS {index:effects}_announced ON {effects} (announced_by) WHERE NOT done;

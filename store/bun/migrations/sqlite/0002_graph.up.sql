@@ -116,9 +116,11 @@ CREATE TABLE IF NOT EXISTS {effects} (
 	kind text NOT NULL,
 	label text NOT NULL,
 	job_id text NOT NULL,
-	lease_seq integer NOT NULL,              -- of the claim that wrote the intent
+	lease_seq integer NOT NULL,              -- of the claim whose the intent is
+	announced_by text NOT NULL,              -- the job that wrote it first; job_id differs when another took it over
 	done integer NOT NULL,
 	result text CHECK (result IS NULL OR json_valid(result)),
 	at integer NOT NULL                      -- when the intent was written, or the effect was done
 ) STRICT;
 CREATE INDEX IF NOT EXISTS {index:effects}_open ON {effects} (job_id) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS {index:effects}_announced ON {effects} (announced_by) WHERE done = 0;
