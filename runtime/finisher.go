@@ -140,7 +140,9 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 				continue
 			}
 			p.log.Error("job's end cannot be stored; the job is handed back", "id", end.ID, "verdict", end.Verdict, "err", r.Err)
+			f.settleEffect(end)
 		case FinishStale:
+			f.settleEffect(end)
 			p.log.Warn("job was taken back before its end was written; nothing changed", "id", end.ID, "fencing_token", end.LeaseSeq, "verdict", end.Verdict)
 		}
 		if r.Followed {
@@ -155,6 +157,28 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 		p.duties.due(retryIn)
 	}
 	return again
+}
+
+// settleEffect records that the work of once= is done although the claim under which it was done is over, or its end
+// cannot be stored: whoever has the job now is in doubt otherwise. That it is not done only the claim's owner may say.
+func (f *finisher) settleEffect(end Finish) {
+	if end.Effect == nil || !end.Effect.Done {
+		return
+	}
+	p := f.pool
+	effect := *end.Effect
+	for {
+		err := p.health.retry(f.ctx, func(ctx context.Context) error { return p.store.SettleEffect(ctx, end.Ref, effect) })
+		switch {
+		case err == nil:
+			return
+		case effect.Result != nil && !transient(err): // that it is done matters more than its result
+			effect.Result = nil
+			continue
+		}
+		p.log.Error("job's work is done, but that could not be recorded; it is in doubt", "id", end.ID, "fencing_token", end.LeaseSeq, "err", err)
+		return
+	}
 }
 
 // backIn is when an attempt's job is due again; negative when it is not scheduled.
