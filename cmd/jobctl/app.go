@@ -71,7 +71,9 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    wrongUsage,
 		CommandNotFound: func(*cli.Context, string) {},
-		Commands:        []*cli.Command{listCommand(), showCommand(), retryCommand(), migrateCommand(), helpCommand()},
+		Commands: []*cli.Command{
+			listCommand(), showCommand(), retryCommand(), batchesCommand(), batchCommand(), cancelBatchCommand(), migrateCommand(), helpCommand(),
+		},
 	}
 	app.Action = func(c *cli.Context) error { return unknownCommand(c, app.Commands) }
 	prepare(app.Commands)

@@ -14,8 +14,11 @@ import (
 )
 
 var (
-	states  = []jobrt.State{jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning, jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateDead}
-	reasons = []jobrt.DeadReason{jobrt.DeadExhausted, jobrt.DeadPermanent, jobrt.DeadQuarantined, jobrt.DeadUndecodable}
+	states = []jobrt.State{
+		jobrt.StateWaiting, jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning,
+		jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateDead,
+	}
+	reasons = []jobrt.DeadReason{jobrt.DeadExhausted, jobrt.DeadPermanent, jobrt.DeadQuarantined, jobrt.DeadUndecodable, jobrt.DeadInDoubt}
 )
 
 const (
@@ -23,6 +26,8 @@ const (
 	backlogCap = 100_000
 	// maxList is the most jobs that one question to the store returns.
 	maxList = 1000
+	// maxListError is how many characters of an error a line shows: enough for the parent that ended the job.
+	maxListError = 120
 )
 
 func listCommand() *cli.Command {
@@ -30,7 +35,8 @@ func listCommand() *cli.Command {
 		Name:  "list",
 		Usage: "sum up the backlog, or list jobs, newest first",
 		Description: "Without a filter: how many live and dead jobs of each kind there are, by queue and state, and since\n" +
-			"when the oldest is due. A kind that no live worker serves is marked UNSERVED.\nWith a filter, or --limit: the jobs themselves, by id; an id made by jobgen begins with its time, one chosen with\n" +
+			"when the oldest is due; for jobs that wait for others, since when they could be if they did not. A kind that no live\n" +
+			"worker serves is marked UNSERVED.\nWith a filter, or --limit: the jobs themselves, by id; an id made by jobgen begins with its time, one chosen with\n" +
 			"WithID stands where its first digits put it.",
 		Flags: append(filterFlags(), &cli.StringSliceFlag{Name: "state", Usage: "jobs in `STATE`: " + words(states) + "; may be repeated"}, jsonFlag()),
 		Action: func(c *cli.Context) error {
@@ -63,9 +69,10 @@ func filterFlags() []cli.Flag {
 
 // filter reads filterFlags and --state.
 func filter(c *cli.Context) (jobrt.Filter, error) {
-	f := jobrt.Filter{Kind: c.String("kind"), Queue: c.String("queue"), Reason: jobrt.DeadReason(c.String("reason")), Limit: c.Int("limit")}
+	reason := jobrt.DeadReason(strings.ReplaceAll(c.String("reason"), "-", " ")) // in-doubt needs no quotes
+	f := jobrt.Filter{Kind: c.String("kind"), Queue: c.String("queue"), Reason: reason, Limit: c.Int("limit")}
 	if f.Reason != "" && !slices.Contains(reasons, f.Reason) {
-		return f, usagef("unknown reason %q; the reasons are %s", f.Reason, words(reasons))
+		return f, usagef("unknown reason %q; the reasons are %s", c.String("reason"), words(reasons))
 	}
 	if f.Limit < 1 || f.Limit > maxList {
 		return f, usagef("--limit %d is not within 1 and %d", f.Limit, maxList)
@@ -152,8 +159,12 @@ func listJobs(c *cli.Context, s jobrt.Store, f jobrt.Filter) error {
 	t := newTable(c.App.Writer)
 	fmt.Fprintln(t, "ID\tKIND\tQUEUE\tSTATE\tFAILURES\tDUE\tENDED\tERROR")
 	for _, job := range jobs {
+		due := when(job.RunAt, now)
+		if job.State == jobrt.StateWaiting && !job.RunAt.After(now) {
+			due = "-"
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", job.ID, oneLine(job.Kind), oneLine(job.Queue), stateText(job), job.Attempt,
-			when(job.RunAt, now), when(job.FinishedAt, now), dash(clip(oneLine(job.Error), 80)))
+			due, when(job.FinishedAt, now), dash(clip(oneLine(job.Error), maxListError)))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -20,12 +20,15 @@ func retryCommand() *cli.Command {
 		Usage:     "run dead jobs again, with all their retries, and scheduled ones at once",
 		ArgsUsage: "[ID…]",
 		Description: "With ids: these jobs. With a filter: the newest dead jobs that match, up to --limit, or all of them with --all.\n" +
-			"A job whose unique key another live job holds stays dead.",
-		Flags: append(filterFlags(), &cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
+			"A job whose unique key another live job holds stays dead. So does one in doubt, whose interrupted work may have been\n" +
+			"done, unless --in-doubt says that you have asked the other side and it has not happened.",
+		Flags: append(filterFlags(),
+			&cli.BoolFlag{Name: "in-doubt", Usage: "jobs in doubt too: their work is done again"},
+			&cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
 		Action: func(c *cli.Context) error {
 			filtered := slices.ContainsFunc([]string{"kind", "queue", "reason", "limit", "all"}, c.IsSet)
 			if !filtered {
-				ids, err := idOperands(c)
+				ids, err := idOperands(c, aJob)
 				if err != nil {
 					return err
 				}
@@ -65,6 +68,7 @@ type retrier struct {
 	s       jobrt.Store
 	retried int
 	failed  int
+	again   []jobrt.JobInfo // in doubt, and about to be retried
 }
 
 func newRetrier(c *cli.Context, s jobrt.Store) *retrier { return &retrier{c: c, s: s} }
@@ -75,34 +79,55 @@ func (r *retrier) refuse(format string, args ...any) {
 	fmt.Fprintln(r.c.App.ErrWriter, "jobctl: "+oneLine(fmt.Sprintf(format, args...)))
 }
 
-// named retries jobs by id.
-func (r *retrier) named(ids []jobrt.ID) error {
-	var want []jobrt.ID
-	for i, id := range ids {
-		if slices.Contains(ids[:i], id) {
-			continue
-		}
-		job, err := r.s.Job(r.c.Context, id)
-		switch {
-		case errors.Is(err, jobrt.ErrNotFound):
-			r.refuse("job %s not found: the id is unknown, or its retention has passed", id)
-		case err != nil:
-			return err
-		case job.State != jobrt.StateDead && job.State != jobrt.StateScheduled:
-			r.refuse("job %s is %s: only dead and scheduled jobs can be retried", id, job.State)
-		default:
-			want = append(want, id)
-		}
+// doubted reports on a job in doubt, and whether it is to be left alone.
+func (r *retrier) doubted(job jobrt.JobInfo) bool {
+	if job.Reason != jobrt.DeadInDoubt {
+		return false
 	}
-	for batch := range slices.Chunk(want, retryBatch) {
-		if err := r.retry(batch); err != nil {
+	if !r.c.Bool("in-doubt") {
+		r.refuse("job %s (%s) is in doubt and stays dead: its work may have been done; if you know that it was not: jobctl retry --in-doubt %s", job.ID, job.Kind, job.ID)
+		return true
+	}
+	r.again = append(r.again, job)
+	return false
+}
+
+// named retries jobs by id. The reason of each is looked up just before the retry of its batch, so that hardly any can
+// come to be in doubt in between.
+func (r *retrier) named(ids []jobrt.ID) error {
+	var distinct []jobrt.ID
+	seen := make(map[jobrt.ID]bool)
+	for _, id := range ids {
+		if !seen[id] {
+			distinct = append(distinct, id)
+		}
+		seen[id] = true
+	}
+	for batch := range slices.Chunk(distinct, retryBatch) {
+		var want []jobrt.ID
+		for _, id := range batch {
+			job, err := r.s.Job(r.c.Context, id)
+			switch {
+			case errors.Is(err, jobrt.ErrNotFound):
+				r.refuse("job %s not found: the id is unknown, or its retention has passed", id)
+			case err != nil:
+				return r.report(err)
+			case job.State == jobrt.StateWaiting:
+				r.refuse("job %s waits for others: jobctl show %s says which of them to retry", id, id)
+			case job.State != jobrt.StateDead && job.State != jobrt.StateScheduled:
+				r.refuse("job %s is %s: only dead and scheduled jobs can be retried", id, job.State)
+			case !r.doubted(job):
+				want = append(want, id)
+			}
+		}
+		if err := r.retry(want); err != nil {
 			return r.report(err)
 		}
 	}
 	return r.report(nil)
 }
 
-// matching retries the newest dead jobs that f selects, or all.
+// matching retries the newest dead jobs that f selects, or all. Jobs in doubt that it leaves alone do not count.
 func (r *retrier) matching(f jobrt.Filter, all bool) error {
 	left := f.Limit
 	for {
@@ -122,13 +147,15 @@ func (r *retrier) matching(f jobrt.Filter, all bool) error {
 		}
 		var ids []jobrt.ID
 		for _, job := range jobs {
-			ids = append(ids, job.ID)
+			if !r.doubted(job) {
+				ids = append(ids, job.ID)
+			}
 		}
 		if err := r.retry(ids); err != nil {
 			return r.report(err)
 		}
-		left -= len(jobs)
-		f.Before = ids[len(ids)-1]
+		left -= len(ids)
+		f.Before = jobs[len(jobs)-1].ID
 		if len(jobs) < f.Limit {
 			return r.report(nil)
 		}
@@ -137,6 +164,13 @@ func (r *retrier) matching(f jobrt.Filter, all bool) error {
 
 // retry retries one batch.
 func (r *retrier) retry(ids []jobrt.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, job := range r.again {
+		fmt.Fprintln(r.c.App.ErrWriter, oneLine(fmt.Sprintf("jobctl: warning: job %s (%s) was in doubt: its work is done again", job.ID, job.Kind)))
+	}
+	r.again = nil
 	changed, err := r.s.Retry(r.c.Context, ids)
 	conflicts := uniqueConflicts(err)
 	if err != nil && len(conflicts) == 0 {

@@ -18,13 +18,14 @@ import (
 func showCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "show",
-		Usage:     "show everything about jobs: arguments, attempts with stacks, result",
+		Usage:     "show everything about jobs: what they wait for, arguments, attempts with stacks, result; or batches",
 		ArgsUsage: "ID…",
 		Description: "Secret fields are replaced by " + jobrt.Redacted + ". Which fields are secret, the catalogue of kinds says, which workers\n" +
-			"write when they start; of a kind that it has not got, neither arguments nor result are shown.",
+			"write when they start; of a kind that it has not got, neither arguments nor result are shown.\n" +
+			fmt.Sprintf("Of a job's parents %d are printed, before all those that it still waits for.", shownParents),
 		Flags: []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "reveal", Usage: "show arguments and results as they are, secrets included"}},
 		Action: func(c *cli.Context) error {
-			ids, err := idOperands(c)
+			ids, err := idOperands(c, aJob)
 			if err != nil {
 				return err
 			}
@@ -33,14 +34,20 @@ func showCommand() *cli.Command {
 	}
 }
 
+// What idOperands wants, and where to find it.
+const (
+	aJob   = "a job; jobctl list --limit 20 shows some"
+	aBatch = "a batch; jobctl batches shows some"
+)
+
 // idOperands reads at least one id.
-func idOperands(c *cli.Context) ([]jobrt.ID, error) {
+func idOperands(c *cli.Context, of string) ([]jobrt.ID, error) {
 	args, err := operands(c)
 	if err != nil {
 		return nil, err
 	}
 	if len(args) == 0 {
-		return nil, usagef("%s needs the id of a job; jobctl list --limit 20 shows some", c.Command.Name)
+		return nil, usagef("%s needs the id of %s", c.Command.Name, of)
 	}
 	var ids []jobrt.ID
 	for _, a := range args {
@@ -58,43 +65,85 @@ func showJobs(c *cli.Context, s jobrt.Store, ids []jobrt.ID) error {
 	if err != nil {
 		return err
 	}
-	missing := false
-	for i, id := range ids {
-		job, err := s.Job(c.Context, id)
-		if errors.Is(err, jobrt.ErrNotFound) {
+	missing, printed := false, 0
+	for _, id := range ids {
+		err := showOne(c, s, kinds, id, printed > 0)
+		switch {
+		case errors.Is(err, jobrt.ErrNotFound):
 			fmt.Fprintf(c.App.ErrWriter, "jobctl: job %s not found: the id is unknown, or its retention has passed\n", id)
 			missing = true
-			continue
-		}
-		if err != nil {
+		case err != nil:
 			return err
-		}
-		shown := shownJob{JobInfo: job}
-		if kind, known := kinds[job.Kind]; c.Bool("reveal") {
-			shown.Args, shown.Result = job.Args, job.Result
-		} else if known {
-			shown.Args, shown.ArgsNote = redacted(job.Args, kind.RedactArgs)
-			shown.Result, shown.ResultNote = redacted(job.Result, kind.RedactResult)
-		} else {
-			note := "not shown: the catalogue has not got this kind, so its secrets are unknown (--reveal shows all)"
-			shown.ArgsNote, shown.ResultNote = noteIf(job.Args, note), noteIf(job.Result, note)
-		}
-		if c.Bool("json") {
-			err = printJSON(c.App.Writer, shown)
-		} else {
-			if i > 0 {
-				fmt.Fprintln(c.App.Writer)
-			}
-			err = shown.print(c.App.Writer, time.Now())
-		}
-		if err != nil {
-			return err
+		default:
+			printed++
 		}
 	}
 	if missing {
 		return errSaid
 	}
 	return nil
+}
+
+// showOne shows a job, or a batch; apart from what stands above, when asked.
+func showOne(c *cli.Context, s jobrt.Store, kinds map[string]jobrt.KindInfo, id jobrt.ID, apart bool) error {
+	job, err := s.Job(c.Context, id)
+	if errors.Is(err, jobrt.ErrNotFound) {
+		batch, err := s.Batch(c.Context, id)
+		if err != nil {
+			return err
+		}
+		return printBatch(c, batch, apart)
+	}
+	if err != nil {
+		return err
+	}
+	shown := shownJob{JobInfo: job, Summary: summary(job)}
+	if kind, known := kinds[job.Kind]; c.Bool("reveal") {
+		shown.Args, shown.Result = job.Args, job.Result
+	} else if known {
+		shown.Args, shown.ArgsNote = redacted(job.Args, kind.RedactArgs)
+		shown.Result, shown.ResultNote = redacted(job.Result, kind.RedactResult)
+	} else {
+		note := "not shown: the catalogue has not got this kind, so its secrets are unknown (--reveal shows all)"
+		shown.ArgsNote, shown.ResultNote = noteIf(job.Args, note), noteIf(job.Result, note)
+	}
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, shown)
+	}
+	if !job.Batch.IsZero() {
+		if shown.batch, err = batchText(c, s, job.Batch); err != nil {
+			return err
+		}
+	}
+	if apart {
+		fmt.Fprintln(c.App.Writer)
+	}
+	return shown.print(c.App.Writer, time.Now())
+}
+
+// summary is what an operator must know of a job that will not go on by itself, or not yet; mostly nothing.
+func summary(job jobrt.JobInfo) string {
+	switch {
+	case job.State == jobrt.StateWaiting:
+		return waitsFor(job.Parents)
+	case job.Reason == jobrt.DeadInDoubt:
+		return fmt.Sprintf("in doubt: an attempt was interrupted and may have done its work. Ask the other side. "+
+			"If it has not happened, jobctl retry --in-doubt %s does it; if it has, a retry would do it twice", job.ID)
+	}
+	return ""
+}
+
+// batchText describes the batch of a job in a line.
+func batchText(c *cli.Context, s jobrt.Store, id jobrt.ID) (string, error) {
+	info, err := s.Batch(c.Context, id)
+	switch {
+	case errors.Is(err, jobrt.ErrNotFound):
+		return id.String() + " (removed)", nil
+	case err != nil:
+		return "", err
+	}
+	b := shown(info)
+	return fmt.Sprintf("%s (%s): %s, %d of %d done", id, dash(b.Name), b.state(), b.done(), b.Total), nil
 }
 
 // catalogue returns the kinds that workers have declared.
@@ -131,19 +180,21 @@ func noteIf(data []byte, note string) string {
 // shownJob is a job as show prints it.
 type shownJob struct {
 	jobrt.JobInfo
+	Summary    string          `json:"summary,omitempty"`
 	Args       json.RawMessage `json:"args,omitempty"`
 	ArgsNote   string          `json:"args_note,omitempty"`
 	Result     json.RawMessage `json:"result,omitempty"`
 	ResultNote string          `json:"result_note,omitempty"`
+	batch      string
 }
 
 // print writes the job for people.
 func (j shownJob) print(w io.Writer, now time.Time) error {
-	at := func(t time.Time) string { return fmt.Sprintf("%s (%s)", stamp(t), when(t, now)) }
-	t := newTable(w)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, oneLine(fmt.Sprintf(format, args...)))
+	if j.Summary != "" {
+		fmt.Fprintln(w, oneLine(j.Summary))
 	}
+	t := newTable(w)
+	row := newRow(t)
 	row("id", "%s", j.ID)
 	row("kind", "%s", j.Kind)
 	row("state", "%s", stateText(j.JobInfo))
@@ -152,10 +203,18 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 	if j.Crashes > 0 {
 		row("crashes", "%d workers vanished with it", j.Crashes)
 	}
-	row("enqueued", "%s", at(j.CreatedAt))
-	row("due", "%s", at(j.RunAt))
+	row("enqueued", "%s", at(j.CreatedAt, now))
+	switch {
+	case j.State != jobrt.StateWaiting:
+		row("due", "%s", at(j.RunAt, now))
+	case j.RunAt.After(now):
+		row("due", "when its parents' conditions hold, not before %s", at(j.RunAt, now))
+	}
 	if !j.FinishedAt.IsZero() {
-		row("ended", "%s", at(j.FinishedAt))
+		row("ended", "%s", at(j.FinishedAt, now))
+	}
+	if j.batch != "" {
+		row("batch", "%s", j.batch)
 	}
 	if !j.Worker.IsZero() {
 		row("worker", "%s", j.Worker)
@@ -163,14 +222,18 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 	if len(j.Tags) > 0 {
 		row("tags", "%s", strings.Join(j.Tags, " "))
 	}
-	row("origin", "service %s, build %s, host %s", dash(j.Origin.Service), dash(j.Origin.Build), dash(j.Origin.Host))
-	if !j.Origin.Parent.IsZero() {
-		row("parent", "%s", j.Origin.Parent)
-	}
-	if j.Error != "" {
+	originRows(row, j.Origin)
+	switch {
+	case j.Error == "":
+	case j.State == jobrt.StateCancelled, j.State == jobrt.StateSkipped:
+		row("because", "%s", j.Error)
+	default:
 		row("error", "%s", j.Error)
 	}
 	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := printParents(w, j.State, j.Parents); err != nil {
 		return err
 	}
 	printValue(w, "args", j.Args, j.ArgsNote)
@@ -179,6 +242,20 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 		j.printAttempt(w, a)
 	}
 	return nil
+}
+
+// newRow returns a function that writes lines of a name and what it stands for.
+func newRow(t io.Writer) func(name, format string, args ...any) {
+	return func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, oneLine(fmt.Sprintf(format, args...)))
+	}
+}
+
+func originRows(row func(name, format string, args ...any), o jobrt.Origin) {
+	row("origin", "service %s, build %s, host %s", dash(o.Service), dash(o.Build), dash(o.Host))
+	if !o.Parent.IsZero() {
+		row("enqueued by", "job %s", o.Parent)
+	}
 }
 
 func (j shownJob) printAttempt(w io.Writer, a jobrt.AttemptInfo) {

@@ -83,3 +83,6 @@ func span(d time.Duration) string {
 
 // stamp writes an instant in full.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000Z07:00") }
+
+// at tells an instant in full, and as seen from now.
+func at(t, now time.Time) string { return fmt.Sprintf("%s (%s)", stamp(t), when(t, now)) }

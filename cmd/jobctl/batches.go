@@ -1,0 +1,253 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+	bunstore "github.com/jobgen/jobgen/store/bun"
+)
+
+// maxCancelReason is the longest reason of cancel-batch, in bytes: each member that it ends keeps a copy.
+const maxCancelReason = 500
+
+func batchesCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "batches",
+		Usage:       "list batches and their progress, newest first",
+		Description: "DONE counts the members that have ended, however they did; a batch within a batch is one member.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "limit", Value: 100, Usage: "at most `N` batches, the newest, up to 1000"},
+			&cli.StringFlag{Name: "before", Usage: "batches with smaller ids than `ID` only: the last id of the page before"},
+			jsonFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if err := noOperands(c); err != nil {
+				return err
+			}
+			limit := c.Int("limit")
+			if limit < 1 || limit > maxList {
+				return usagef("--limit %d is not within 1 and %d", limit, maxList)
+			}
+			var before jobrt.ID
+			if c.IsSet("before") {
+				var err error
+				if before, err = jobrt.ParseID(c.String("before")); err != nil {
+					return usagef("--before: %v", err)
+				}
+			}
+			return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return listBatches(c, s, before, limit) })
+		},
+	}
+}
+
+func batchCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "batch",
+		Usage:     "show batches: members, progress, what they are within",
+		ArgsUsage: "ID…",
+		Flags:     []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			ids, err := idOperands(c, aBatch)
+			if err != nil {
+				return err
+			}
+			return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return showBatches(c, s, ids) })
+		},
+	}
+}
+
+func cancelBatchCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "cancel-batch",
+		Usage:     "end the members of an open batch that are not running, as cancelled",
+		ArgsUsage: "ID",
+		Description: "So do the batches within it. Members that run go on to their end, and are not tried again. Workers end the\n" +
+			"members: while none is alive, the batch is only marked.",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` that is kept with the batch and its cancelled members; must be given"}, jsonFlag()},
+		Action: func(c *cli.Context) error {
+			ids, err := idOperands(c, aBatch)
+			if err != nil {
+				return err
+			}
+			if len(ids) > 1 {
+				return usagef("cancel-batch takes one id, but got %d", len(ids))
+			}
+			reason := strings.TrimSpace(c.String("reason"))
+			switch {
+			case reason == "":
+				return usagef("cancel-batch needs --reason TEXT: it is kept with every member that is cancelled")
+			case len(reason) > maxCancelReason:
+				return usagef("--reason has %d bytes, the limit is %d", len(reason), maxCancelReason)
+			case !utf8.ValidString(reason) || strings.ContainsRune(reason, 0):
+				return usagef("--reason is not UTF-8 text")
+			}
+			return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return cancelBatch(c, s, ids[0], reason) })
+		},
+	}
+}
+
+// shownBatch is a batch as it is printed.
+type shownBatch struct {
+	jobrt.BatchInfo
+	Live int `json:"live"`
+}
+
+func shown(b jobrt.BatchInfo) shownBatch { return shownBatch{b, b.Live()} }
+
+// done is how many members have ended.
+func (b shownBatch) done() int { return b.Total - b.Live }
+
+// state names the batch's state for people.
+func (b shownBatch) state() string {
+	if b.Cancelling != "" && b.State == jobrt.BatchOpen {
+		return "open (being cancelled)"
+	}
+	return string(b.State)
+}
+
+func listBatches(c *cli.Context, s jobrt.Store, before jobrt.ID, limit int) error {
+	batches, err := s.Batches(c.Context, before, limit)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		for _, b := range batches {
+			if err := printJSON(c.App.Writer, shown(b)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(batches) == 0 {
+		fmt.Fprintln(c.App.Writer, "no such batches")
+		return nil
+	}
+	now := time.Now()
+	t := newTable(c.App.Writer)
+	fmt.Fprintln(t, "ID\tNAME\tSTATE\tDONE\tDEAD\tCANCELLED\tSKIPPED\tMADE\tENDED")
+	for _, info := range batches {
+		b := shown(info)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d/%d\t%d\t%d\t%d\t%s\t%s\n", b.ID, dash(oneLine(b.Name)), b.state(), b.done(), b.Total,
+			b.Dead, b.Cancelled, b.Skipped, when(b.CreatedAt, now), when(b.FinishedAt, now))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(batches) == limit {
+		fmt.Fprintf(c.App.Writer, "there may be more: --before %s\n", batches[len(batches)-1].ID)
+	}
+	return nil
+}
+
+func showBatches(c *cli.Context, s jobrt.Store, ids []jobrt.ID) error {
+	missing, printed := false, 0
+	for _, id := range ids {
+		b, err := s.Batch(c.Context, id)
+		if errors.Is(err, jobrt.ErrNotFound) {
+			noBatch(c, id)
+			missing = true
+			continue
+		}
+		if err == nil {
+			err = printBatch(c, b, printed > 0)
+			printed++
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if missing {
+		return errSaid
+	}
+	return nil
+}
+
+func noBatch(c *cli.Context, id jobrt.ID) {
+	fmt.Fprintf(c.App.ErrWriter, "jobctl: batch %s not found: the id is unknown, or its retention has passed\n", id)
+}
+
+// printBatch shows one batch; apart from what stands above, when asked.
+func printBatch(c *cli.Context, info jobrt.BatchInfo, apart bool) error {
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, shown(info))
+	}
+	if apart {
+		fmt.Fprintln(c.App.Writer)
+	}
+	return shown(info).print(c.App.Writer, time.Now())
+}
+
+// print writes the batch for people.
+func (b shownBatch) print(w io.Writer, now time.Time) error {
+	if b.State == jobrt.BatchFailed {
+		fmt.Fprintf(w, "%s dead; the batch is open again when one is retried, and can still succeed\n", are(b.Dead, "member"))
+	}
+	t := newTable(w)
+	row := newRow(t)
+	row("batch", "%s", b.ID)
+	row("name", "%s", dash(b.Name))
+	row("state", "%s", b.state())
+	if b.Cancelling != "" {
+		row("because", "%s", b.Cancelling)
+	}
+	row("members", "%d of %d done: %d succeeded, %d dead, %d cancelled, %d skipped", b.done(), b.Total, b.Succeeded, b.Dead, b.Cancelled, b.Skipped)
+	if !b.Within.IsZero() {
+		row("within", "batch %s", b.Within)
+	}
+	row("made", "%s", at(b.CreatedAt, now))
+	if !b.FinishedAt.IsZero() {
+		row("ended", "%s", at(b.FinishedAt, now))
+	}
+	originRows(row, b.Origin)
+	return t.Flush()
+}
+
+func cancelBatch(c *cli.Context, s jobrt.Store, id jobrt.ID, reason string) error {
+	before, err := s.Batch(c.Context, id)
+	switch {
+	case errors.Is(err, jobrt.ErrNotFound):
+		noBatch(c, id)
+		return errSaid
+	case err != nil:
+		return err
+	case before.State != jobrt.BatchOpen:
+		return fmt.Errorf("batch %s is %s: only an open one can be cancelled", id, before.State)
+	}
+	if err := s.CancelBatch(c.Context, id, reason); err != nil {
+		return err
+	}
+	after, err := s.Batch(c.Context, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("batch %s may be cancelled; it can't be looked at: %w", id, err)
+	case after.Cancelling == "": // its last member ended in between
+		return fmt.Errorf("batch %s is complete: nothing is left to cancel", id)
+	case c.Bool("json"):
+		return printJSON(c.App.Writer, shown(after))
+	}
+	w, live := c.App.Writer, after.Live()
+	if before.Cancelling != "" {
+		fmt.Fprintf(w, "batch %s was cancelled before, and keeps that reason: %s\n", id, oneLine(after.Cancelling))
+	} else {
+		fmt.Fprintf(w, "batch %s is cancelled and takes no more members\n", id)
+	}
+	if live > 0 {
+		fmt.Fprintf(w, "%s live: workers end those that wait; those that run go on to their end\n", are(live, "member"))
+	}
+	return nil
+}
+
+// are counts with the verb.
+func are(n int, what string) string {
+	if n == 1 {
+		return plural(n, what) + " is"
+	}
+	return plural(n, what) + " are"
+}
