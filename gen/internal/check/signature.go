@@ -97,7 +97,7 @@ func (c *checker) signature(f *load.Func, j *model.Job) (args, result *types.Nam
 	result = c.result(f, sig)
 	c.returns(result, sig)
 	if sig.Variadic() {
-		c.report("JG010", f.Pos, f.Decl.Name.Name+" is variadic; "+wantSignature)
+		c.report("JG010", f.Pos, f.Decl.Name.Name+" is variadic; "+wantSignature+"; for many parents write a slice")
 		return nil, nil, false
 	}
 	in := c.params(f.Decl.Type.Params, sig.Params())
@@ -168,8 +168,18 @@ func (c *checker) structType(p param, what string) *types.Named {
 	case !ok || !isStruct(named):
 		c.report("JG010", p.pos, "the "+what+" must be a named struct, not "+text+"; "+wantSignature)
 		return nil
+	case isNamed(named, runtimePath, "Handle") && named.TypeArgs().Len() == 1:
+		c.report("JG010", p.pos, "the "+what+" "+text+" is a handle, which is for callers; a handler takes the result itself: write "+c.types.short(named.TypeArgs().At(0)))
+		return nil
+	case isNamed(named, runtimePath, "Outcome"):
+		c.report("JG010", p.pos, "the "+what+" "+text+" is an outcome; a job returns a struct of its own, which jobrt.Outcome wraps once")
+		return nil
 	case named.TypeArgs().Len() > 0:
-		c.report("JG010", p.pos, "the "+what+" "+text+" is generic; give it a name: type "+named.Obj().Name()+"Args struct{ … }")
+		name := named.Obj().Name() + "Result"
+		if what == "argument" {
+			name = named.Obj().Name() + "Args"
+		}
+		c.report("JG010", p.pos, "the "+what+" "+text+" is generic; give it a name: type "+name+" struct{ … }")
 		return nil
 	case !named.Obj().Exported():
 		c.report("JG010", p.pos, what+" type "+text+" is unexported, so generated code can't name it; call it "+exportedName(named.Obj().Name()))
