@@ -17,7 +17,7 @@ func checkCycles(batches []NewBatch, jobs []NewJob) error {
 			}
 		}
 	}
-	if !waits || len(jobs) == 1 {
+	if !waits || len(jobs) == 1 && len(batches) == 0 {
 		return nil
 	}
 	w := newWaiting(batches, jobs)
