@@ -127,7 +127,7 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	if args != nil {
 		if j.Args = c.types.root(args, j, "argument"); j.Args != nil {
 			j.ArgsSchema = wire.Schema(j.Args)
-			c.onceIsStored(j, settings)
+			c.keysAreStored(j, settings)
 		}
 		complete = complete && j.Args != nil
 	}

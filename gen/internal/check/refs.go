@@ -99,17 +99,24 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 	return ref, true
 }
 
-// onceIsStored reports fields of once= that rows don't hold: a worker would see
-// their zero values, and take all jobs of the kind for one piece of work.
-func (c *checker) onceIsStored(j *model.Job, m merged) {
-	for _, ref := range j.Settings.Once {
-		if _, stored := ref.Stored(j.Args); stored {
-			continue
+// keysAreStored reports fields of unique= and once= that rows don't hold. A
+// worker, and an enqueue that passes arguments on, would see their zero values:
+// all jobs of the kind would be one.
+func (c *checker) keysAreStored(j *model.Job, m merged) {
+	check := func(key string, refs []model.FieldRef) {
+		for _, ref := range refs {
+			if _, stored := ref.Stored(j.Args); stored {
+				continue
+			}
+			s := m[key].Setting
+			i := slices.IndexFunc(s.Values, func(v directive.Value) bool { return v.Text == ref.String() })
+			c.fieldFault(s, i, j.Args.Name.Name+"."+ref.String()+" is not stored, so all jobs would have one key where it is made from a row; name a field that is in the JSON")
 		}
-		s := m["once"].Setting
-		i := slices.IndexFunc(s.Values, func(v directive.Value) bool { return v.Text == ref.String() })
-		c.fieldFault(s, i, j.Args.Name.Name+"."+ref.String()+" is not stored, so all jobs would count as the same work; name a field that is in the JSON")
 	}
+	if j.Settings.Unique != nil {
+		check("unique", j.Settings.Unique.Fields)
+	}
+	check("once", j.Settings.Once)
 }
 
 // isSecret reports whether the field at an index path of a struct, or one that it is promoted through, is tagged

@@ -110,7 +110,7 @@ var explanations = []explanation{
 		"ID int64 `json:\"id,omitEmpty\"`",
 		"ID int64 `json:\"id,omitempty\"`"},
 	{"JG050", "a field that the arguments don't have",
-		"unique=, once=, serial= and the keys of limits name Go fields of the argument struct, such as InvoiceID or Customer.ID. Floats make no good keys, and the fields of once= must be stored: a worker reads them from the row.",
+		"unique=, once=, serial= and the keys of limits name Go fields of the argument struct, such as InvoiceID or Customer.ID. Floats make no good keys, and the fields of unique= and once= must be stored: the key may be made from a row.",
 		"//job:unique=invoice_id",
 		"//job:unique=InvoiceID"},
 	{"JG051", "permanent= names no error",
