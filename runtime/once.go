@@ -21,7 +21,8 @@ import (
 // While another live job is at the same effect, Once returns ErrEffectBusy, and a handler that returns it is tried
 // again a little later, at no cost of an attempt.
 //
-// For effects in the same database bunstore.OnceTx is never in doubt. Outside a handler Once is an error.
+// For effects in the same database bunstore.OnceTx is never in doubt. Outside a handler, and in a ctx with a transaction,
+// which the record must outlive, Once is an error.
 func Once[R any](ctx context.Context, key string, fn func(ctx context.Context) (R, error)) (R, error) {
 	return once(ctx, key, fn, nil)
 }
@@ -43,6 +44,9 @@ func once[R any](ctx context.Context, key string, fn func(ctx context.Context) (
 	}
 	if fn == nil {
 		return zero, fmt.Errorf("once %q: nil function", key)
+	}
+	if TxFrom(ctx) != nil {
+		return zero, fmt.Errorf("once %q: %w", key, errOnceInTx)
 	}
 	e, err := enterEffect(ctx, key)
 	if err != nil {
@@ -80,6 +84,9 @@ func once[R any](ctx context.Context, key string, fn func(ctx context.Context) (
 	}
 	return result, err
 }
+
+var errOnceInTx = errors.New("inside a transaction, which the record must outlive: it would have to wait for that, and block the database meanwhile; " +
+	"call Once before or after the transaction, or bunstore.OnceTx for an effect within it")
 
 // recorded reads the result of an effect that is done.
 func recorded[R any](key string, done Effect) (R, error) {
