@@ -2,6 +2,7 @@ package check
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jobgen/jobgen/gen/internal/diag"
@@ -63,12 +64,37 @@ func (c *checker) continuation(h *handler, s *load.Setting, i int, name string) 
 			}
 		}
 		slices.Sort(near)
-		d := c.valueFault("JG052", s, i, s.Key.Name+": "+name+" is not a function of package "+h.f.Package.Name+diag.DidYouMean(name, near))
-		if near := diag.Suggest(name, near); near != "" {
-			d.Fixes = s.ValueFix(i, near)
+		meant := diag.Suggest(name, near)
+		if j := c.jobCalled(name); j != nil {
+			meant = j.GoName()
+		}
+		hint := ""
+		if meant != "" {
+			hint = "; did you mean " + strconv.Quote(meant) + "?"
+		}
+		d := c.valueFault("JG052", s, i, s.Key.Name+": "+name+" is not a function of package "+h.f.Package.Name+hint)
+		if meant != "" {
+			d.Fixes = s.ValueFix(i, meant)
 		}
 	}
 	return nil
+}
+
+// jobCalled returns the only job whose function has that name, wherever it is declared, or whose stub= or name= it is.
+func (c *checker) jobCalled(name string) *model.Job {
+	var found *model.Job
+	for _, h := range c.handlers {
+		j := h.job
+		_, stored, _ := strings.Cut(j.Name, "/")
+		if j.Func.Name != name && j.Stub != name && stored != name && j.Name != name {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = j
+	}
+	return found
 }
 
 // goName returns how a Go reader calls an annotated function.
