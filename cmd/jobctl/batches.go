@@ -17,6 +17,14 @@ import (
 // maxCancelReason is the longest reason of cancel-batch, in bytes: each member that it ends keeps a copy.
 const maxCancelReason = 500
 
+const (
+	// shownMembers is how many dead members of a batch are printed.
+	shownMembers = 20
+	// searchedDead is how many dead jobs are looked at for them, newest first, in pages of searchPage.
+	searchedDead = 5000
+	searchPage   = 500
+)
+
 func batchesCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "batches",
@@ -50,9 +58,11 @@ func batchesCommand() *cli.Command {
 func batchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "batch",
-		Usage:     "show batches: members, progress, what they are within",
+		Usage:     "show batches: progress, dead members, what they are within",
 		ArgsUsage: "ID…",
-		Flags:     []cli.Flag{jsonFlag()},
+		Description: fmt.Sprintf("Up to %d dead members are printed, found among the newest %d dead jobs; jobctl retry --batch ID finds all.",
+			shownMembers, searchedDead),
+		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			ids, err := idOperands(c, aBatch)
 			if err != nil {
@@ -156,7 +166,7 @@ func showBatches(c *cli.Context, s jobrt.Store, ids []jobrt.ID) error {
 			continue
 		}
 		if err == nil {
-			err = printBatch(c, b, printed > 0)
+			err = printBatch(c, s, b, printed > 0)
 			printed++
 		}
 		if err != nil {
@@ -174,14 +184,76 @@ func noBatch(c *cli.Context, id jobrt.ID) {
 }
 
 // printBatch shows one batch; apart from what stands above, when asked.
-func printBatch(c *cli.Context, info jobrt.BatchInfo, apart bool) error {
+func printBatch(c *cli.Context, s jobrt.Store, info jobrt.BatchInfo, apart bool) error {
+	w := c.App.Writer
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, shown(info))
+		return printJSON(w, shown(info))
+	}
+	var dead []jobrt.JobInfo
+	if info.Dead > 0 || info.Live() > 0 { // undecodable ones count as live
+		var err error
+		if dead, err = deadMembers(c, s, info.ID); err != nil {
+			return err
+		}
 	}
 	if apart {
-		fmt.Fprintln(c.App.Writer)
+		fmt.Fprintln(w)
 	}
-	return shown(info).print(c.App.Writer, time.Now())
+	b := shown(info)
+	if err := b.print(w, time.Now()); err != nil {
+		return err
+	}
+	return b.printDead(w, dead)
+}
+
+// deadMembers returns the newest dead members of a batch.
+func deadMembers(c *cli.Context, s jobrt.Store, batch jobrt.ID) ([]jobrt.JobInfo, error) {
+	var members []jobrt.JobInfo
+	f := jobrt.Filter{States: []jobrt.State{jobrt.StateDead}, Limit: searchPage}
+	for range searchedDead / searchPage {
+		jobs, err := s.Jobs(c.Context, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, job := range jobs {
+			if job.Batch == batch {
+				members = append(members, job)
+			}
+		}
+		if len(jobs) < searchPage {
+			break
+		}
+		f.Before = jobs[len(jobs)-1].ID
+	}
+	return members, nil
+}
+
+// printDead lists the batch's dead members as far as they are known.
+func (b shownBatch) printDead(w io.Writer, members []jobrt.JobInfo) error {
+	counted := 0
+	for _, job := range members {
+		if job.Reason != jobrt.DeadUndecodable {
+			counted++
+		}
+	}
+	if len(members) > 0 {
+		fmt.Fprintln(w, "dead members")
+		t := newTable(w)
+		fmt.Fprintln(t, "  ID\tKIND\tREASON\tERROR")
+		for _, job := range members[:min(len(members), shownMembers)] {
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", job.ID, oneLine(job.Kind), job.Reason, dash(clip(oneLine(job.Error), maxListError)))
+		}
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		if more := len(members) - shownMembers; more > 0 {
+			fmt.Fprintf(w, "  and %d more\n", more)
+		}
+	}
+	if unseen := b.Dead - counted; unseen > 0 {
+		fmt.Fprintf(w, "%s not listed: a failed batch within this one, or older than the newest %d dead jobs\n", are(unseen, "dead member"), searchedDead)
+	}
+	return nil
 }
 
 // print writes the batch for people.

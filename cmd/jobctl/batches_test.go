@@ -61,6 +61,9 @@ members | 2 of 3 done: 1 succeeded, 1 dead, 0 cancelled, 0 skipped
 within | batch OUTER
 made | TIME (AGE)
 origin | service shop, build v1, host host-a
+dead members
+  ID | KIND | REASON | ERROR
+  B | shop/billing.Send | exhausted | 550 no such user\u001b[31m second line
 `
 		s.want(s.run("batch", inner.String()), exitOK, whole, "")
 		s.want(s.run("show", inner.String()), exitOK, whole, "")
@@ -136,4 +139,53 @@ func TestAFailedBatchSaysThatARetryOpensIt(t *testing.T) {
 			t.Errorf("after the retry:\n%s", got)
 		}
 	})
+}
+
+func TestRetryOfABatchLeavesOtherDeadJobsAlone(t *testing.T) {
+	onEachShop(t, func(t *testing.T, s *shop) {
+		inner := s.addBatch("INNER", s.addBatch("OUTER", jobrt.ID{}))
+		s.add("OTHER", sendKind)
+		s.end(died(jobrt.DeadExhausted))
+		for _, name := range []string{"A", "B", "C"} {
+			s.add(name, sendKind, member(inner))
+			s.end(died(jobrt.DeadExhausted))
+		}
+		s.add("DOUBT", sendKind, member(inner))
+		s.end(died(jobrt.DeadInDoubt))
+		s.add("UNREAD", sendKind, member(inner))
+		s.end(died(jobrt.DeadUndecodable))
+		s.add("NEWEST", sendKind)
+		s.end(died(jobrt.DeadExhausted))
+		got := s.fixed(s.run("batch", inner.String()).out)
+		var listed []string
+		for _, line := range strings.Split(got, "\n") {
+			if name, rest, ok := strings.Cut(strings.TrimSpace(line), " | "); ok && strings.HasPrefix(rest, sendKind) {
+				listed = append(listed, name)
+			}
+		}
+		if list := strings.Join(listed, " "); list != "UNREAD DOUBT C B A" || strings.Contains(got, "not listed") {
+			t.Errorf("dead members: %s\n%s", list, got)
+		}
+		s.want(s.run("retry", "--batch", inner.String(), "--limit", "1", "--reason", "exhausted", "--json"), exitOK, `{"id":"C","retried":true}`+"\n", "")
+		s.want(s.run("retry", "--batch", inner.String(), "--all", "--json"), exitFailed, `
+{"id":"UNREAD","retried":true}
+{"id":"B","retried":true}
+{"id":"A","retried":true}
+`, "jobctl: job DOUBT (shop/billing.Send) is in doubt and stays dead: its work may have been done; if you know that it was not: jobctl retry --in-doubt DOUBT\n")
+		got = s.run("list", "--state", "dead").out
+		if strings.Count(got, sendKind) != 3 {
+			t.Errorf("dead jobs that are left, want OTHER, DOUBT and NEWEST:\n%s", s.fixed(got))
+		}
+	})
+}
+
+func TestABatchWithinThatFailedIsNotListedAsAJob(t *testing.T) {
+	var out strings.Builder
+	b := shown(jobrt.BatchInfo{Total: 3, Dead: 2})
+	if err := b.printDead(&out, []jobrt.JobInfo{{Kind: sendKind, Reason: jobrt.DeadPermanent}, {Kind: sendKind, Reason: jobrt.DeadUndecodable}}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(out.String(), "\n1 dead member is not listed: a failed batch within this one, or older than the newest 5000 dead jobs\n") {
+		t.Errorf("got %s", out.String())
+	}
 }

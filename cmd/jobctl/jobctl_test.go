@@ -505,6 +505,7 @@ func TestWrongCommandLinesAreExplainedInOneLine(t *testing.T) {
 		{[]string{"--db", db, "retry", "--all", id}, "retry takes either ids or filters"},
 		{[]string{"--db", db, "retry", "--all", "--limit", "3"}, "retry takes --limit or --all, not both"},
 		{[]string{"--db", db, "retry", "--in-doubt"}, "retry needs the id of a job"},
+		{[]string{"--db", db, "retry", "--batch", "x"}, "--batch: job id \"x\""},
 		{[]string{"--db", db, "batches", "--limit", "1001"}, "--limit 1001 is not within 1 and 1000"},
 		{[]string{"--db", db, "batches", "--before", "x"}, "--before: job id \"x\""},
 		{[]string{"--db", db, "batches", id}, "batches takes no arguments"},

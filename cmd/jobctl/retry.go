@@ -23,10 +23,11 @@ func retryCommand() *cli.Command {
 			"A job whose unique key another live job holds stays dead. So does one in doubt, whose interrupted work may have been\n" +
 			"done, unless --in-doubt says that you have asked the other side and it has not happened.",
 		Flags: append(filterFlags(),
+			&cli.StringFlag{Name: "batch", Usage: "dead members of the batch `ID`, without those of batches within it"},
 			&cli.BoolFlag{Name: "in-doubt", Usage: "jobs in doubt too: their work is done again"},
 			&cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
 		Action: func(c *cli.Context) error {
-			filtered := slices.ContainsFunc([]string{"kind", "queue", "reason", "limit", "all"}, c.IsSet)
+			filtered := slices.ContainsFunc([]string{"kind", "queue", "reason", "limit", "batch", "all"}, c.IsSet)
 			if !filtered {
 				ids, err := idOperands(c, aJob)
 				if err != nil {
@@ -38,8 +39,14 @@ func retryCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			var batch jobrt.ID
+			if c.IsSet("batch") {
+				if batch, err = jobrt.ParseID(c.String("batch")); err != nil {
+					return usagef("--batch: %v", err)
+				}
+			}
 			return withStore(c, bunstore.Check, func(s *bunstore.Store) error {
-				return newRetrier(c, s).matching(f, c.Bool("all"))
+				return newRetrier(c, s).matching(f, batch, c.Bool("all"))
 			})
 		},
 	}
@@ -127,27 +134,25 @@ func (r *retrier) named(ids []jobrt.ID) error {
 	return r.report(nil)
 }
 
-// matching retries the newest dead jobs that f selects, or all. Jobs in doubt that it leaves alone do not count.
-func (r *retrier) matching(f jobrt.Filter, all bool) error {
+// matching retries the newest dead jobs that f selects, or all; only members of batch, unless it is zero. Jobs in doubt
+// that it leaves alone do not count.
+func (r *retrier) matching(f jobrt.Filter, batch jobrt.ID, all bool) error {
 	left := f.Limit
-	for {
-		f.Limit = retryBatch
-		if !all {
-			f.Limit = min(left, retryBatch)
-		}
-		if f.Limit == 0 {
-			return r.report(nil)
-		}
+	f.Limit = retryBatch
+	if !all && batch.IsZero() {
+		f.Limit = min(left, retryBatch)
+	}
+	for all || left > 0 {
 		jobs, err := r.s.Jobs(r.c.Context, f)
 		if err != nil {
 			return r.report(err)
 		}
-		if len(jobs) == 0 {
-			return r.report(nil)
-		}
 		var ids []jobrt.ID
 		for _, job := range jobs {
-			if !r.doubted(job) {
+			if !all && len(ids) == left {
+				break
+			}
+			if (batch.IsZero() || job.Batch == batch) && !r.doubted(job) {
 				ids = append(ids, job.ID)
 			}
 		}
@@ -155,11 +160,12 @@ func (r *retrier) matching(f jobrt.Filter, all bool) error {
 			return r.report(err)
 		}
 		left -= len(ids)
-		f.Before = jobs[len(jobs)-1].ID
 		if len(jobs) < f.Limit {
-			return r.report(nil)
+			break
 		}
+		f.Before = jobs[len(jobs)-1].ID
 	}
+	return r.report(nil)
 }
 
 // retry retries one batch.

@@ -92,7 +92,7 @@ func showOne(c *cli.Context, s jobrt.Store, kinds map[string]jobrt.KindInfo, id 
 		if err != nil {
 			return err
 		}
-		return printBatch(c, batch, apart)
+		return printBatch(c, s, batch, apart)
 	}
 	if err != nil {
 		return err
