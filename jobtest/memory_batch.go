@@ -19,6 +19,7 @@ type batchRow struct {
 	ended      jobrt.State // its last end as a parent
 	cancelling string
 	cancelled  bool
+	sweep      bool // the cancel goes on: until the batch is complete
 	createdAt  time.Time
 	finishedAt time.Time
 	// joining counts the open transactions that are about to add members.
@@ -79,7 +80,7 @@ func (b *batchRow) complete(now time.Time) bool {
 	default:
 		b.state = jobrt.BatchSucceeded
 	}
-	b.ended, b.finishedAt = b.outcome(), now
+	b.ended, b.finishedAt, b.sweep = b.outcome(), now, false
 	return true
 }
 
@@ -107,9 +108,10 @@ func (b *batchRow) outcome() jobrt.State {
 // cancellable returns the members that a cancelled batch ends.
 func (b *batchRow) cancellable() []*row {
 	var rows []*row
-	if b.cancelled {
+	if b.sweep {
 		for _, r := range b.members {
-			if r.info.State.Live() && r.info.State != jobrt.StateRunning {
+			i := &r.info
+			if i.State.Live() && i.State != jobrt.StateRunning || i.State == jobrt.StateDead && i.Reason == jobrt.DeadUndecodable {
 				rows = append(rows, r)
 			}
 		}
@@ -125,6 +127,7 @@ func (b *batchRow) cancel(reason string) {
 	if !b.cancelled {
 		b.cancelled, b.cancelling = true, reason
 	}
+	b.sweep = true
 	for _, i := range b.inner {
 		i.cancel(reason)
 	}

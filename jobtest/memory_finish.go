@@ -132,7 +132,7 @@ func again(v jobrt.Verdict) bool {
 
 // judge is the verdict in force: what would run again is cancelled with its batch.
 func (r *row) judge(v jobrt.Verdict) jobrt.Verdict {
-	if again(v) && r.batch != nil && r.batch.cancelled {
+	if again(v) && r.batch != nil && r.batch.sweep {
 		return jobrt.VerdictCancelled
 	}
 	return v

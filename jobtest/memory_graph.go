@@ -171,7 +171,7 @@ func (s *session) Release(ctx context.Context, limit int) (jobrt.Released, error
 					break
 				}
 				m.unqueue(r)
-				r.info.Error = b.cancelling
+				r.info.Error, r.info.Reason = b.cancelling, ""
 				m.end(r, jobrt.StateCancelled, now)
 				result.Ended++
 				changed = true

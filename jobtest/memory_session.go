@@ -205,7 +205,7 @@ func (m *Memory) rescue(r *row, now time.Time) (quarantined bool) {
 		m.end(r, jobrt.StateDead, now)
 		return true
 	}
-	if r.batch != nil && r.batch.cancelled {
+	if r.batch != nil && r.batch.sweep {
 		r.info.Error = r.batch.cancelling
 		m.end(r, jobrt.StateCancelled, now)
 		return false

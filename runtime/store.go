@@ -59,9 +59,10 @@ type Store interface {
 	Batches(ctx context.Context, before ID, limit int) ([]BatchInfo, error)
 
 	// CancelBatch marks a batch, and the batches within it, as cancelled: it takes no more members, and Release ends
-	// those that wait or are not running as cancelled, with reason. Running ones run to their end, and are cancelled
-	// rather than tried again. A batch that is complete, or cancelled before, is left alone. ErrNotFound when it is
-	// unknown.
+	// those that wait or are not running as cancelled, with reason, and those that do not decode. Running ones run to
+	// their end, and are cancelled rather than tried again. A batch that is complete, or is being cancelled, is left
+	// alone. Once it is complete the cancel is over: a dead member that is retried then runs like any other job, and the
+	// batch may be cancelled anew, for the first reason. ErrNotFound when it is unknown.
 	CancelBatch(ctx context.Context, id ID, reason string) error
 
 	// Notify tells listening workers, in other processes too, that the queues have something to claim. It is best

@@ -6,17 +6,21 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// batchesSQL reads batches as scanBatch wants them; what has not been folded is added to the counts.
+// batchesSQL reads batches as scanBatch wants them; what has not been folded is added to the counts, and a batch in which
+// a member lives again is open.
 //
 // In: id or NULL, the id to list below or NULL, limit. Out: newest first.
 const batchesSQL = `
-SELECT b.id, b.service, b.name, b.within, b.state, b.cancelling, b.total + d.total, b.succeeded + d.succeeded,
-	b.cancelled + d.cancelled, b.skipped + d.skipped, b.dead + d.dead, b.created_at, b.finished_at, b.origin
+SELECT b.id, b.service, b.name, b.within, CASE WHEN l.live THEN 'open' ELSE b.state END, b.cancelling, b.total + d.total,
+	b.succeeded + d.succeeded, b.cancelled + d.cancelled, b.skipped + d.skipped, b.dead + d.dead, b.created_at,
+	CASE WHEN NOT l.live THEN b.finished_at END, b.origin
 FROM {batches} b CROSS JOIN LATERAL (
 	SELECT coalesce(sum(total), 0) AS total, coalesce(sum(succeeded), 0) AS succeeded,
 		coalesce(sum(cancelled), 0) AS cancelled, coalesce(sum(skipped), 0) AS skipped, coalesce(sum(dead), 0) AS dead
 	FROM {batch_deltas} WHERE batch_id = b.id
-) d
+) d CROSS JOIN LATERAL (
+	SELECT b.total + d.total > b.succeeded + d.succeeded + b.cancelled + d.cancelled + b.skipped + d.skipped + b.dead + d.dead AS live
+) l
 WHERE ($1::text IS NULL OR b.id = $1::text::uuid) AND ($2::text IS NULL OR b.id < $2::text::uuid)
 ORDER BY b.id DESC LIMIT $3::integer`
 
@@ -50,24 +54,24 @@ func (p *postgres) batches(ctx context.Context, before jobrt.ID, limit int) ([]j
 	return p.readBatches(ctx, jobrt.ID{}, before, limit)
 }
 
-// cancelBatchSQL marks a batch and those within it that have live members. A batch that comes to be within one of them
-// meanwhile is marked by Release.
+// cancelBatchSQL marks a batch and those within it that have live members, open or not: a retry opens a batch only once
+// that is folded. A batch that comes to be within one of them meanwhile is marked by Release.
 //
 // In: id, the reason.
 const cancelBatchSQL = `
 WITH RECURSIVE t(id) AS (
 	SELECT b.id FROM {batches} b
-	WHERE b.id = $1::text::uuid AND b.state = 'open' AND b.total - b.succeeded - b.cancelled - b.skipped - b.dead + (
+	WHERE b.id = $1::text::uuid AND b.total - b.succeeded - b.cancelled - b.skipped - b.dead + (
 		SELECT coalesce(sum(d.total - d.succeeded - d.cancelled - d.skipped - d.dead), 0)
 		FROM {batch_deltas} d WHERE d.batch_id = b.id) > 0
 	UNION
 	SELECT b.id FROM {batches} b JOIN t ON b.within = t.id
-	WHERE b.state = 'open' AND b.total - b.succeeded - b.cancelled - b.skipped - b.dead + (
+	WHERE b.total - b.succeeded - b.cancelled - b.skipped - b.dead + (
 		SELECT coalesce(sum(d.total - d.succeeded - d.cancelled - d.skipped - d.dead), 0)
 		FROM {batch_deltas} d WHERE d.batch_id = b.id) > 0
 )
 UPDATE {batches} SET cancelling = coalesce(cancelling, $2::text), sweep = true
-WHERE id = ANY (ARRAY(SELECT id FROM t)) AND state = 'open'`
+WHERE id = ANY (ARRAY(SELECT id FROM t))`
 
 // cancelBatch implements dialect.
 func (p *postgres) cancelBatch(ctx context.Context, id jobrt.ID, reason string) error {

@@ -47,8 +47,8 @@ WHERE d.batch_id = ANY ($1::text::uuid[]) AND NOT EXISTS (SELECT FROM {batches} 
 // In: ids. Out: those it locked.
 const judgeSQL = `
 SELECT id FROM {batches}
-WHERE id = ANY ($1::text::uuid[]) AND state <> CASE WHEN total > succeeded + cancelled + skipped + dead THEN 'open'
-	WHEN dead > 0 THEN 'failed' WHEN cancelled > 0 OR cancelling IS NOT NULL THEN 'cancelled' ELSE 'succeeded' END
+WHERE id = ANY ($1::text::uuid[]) AND (sweep OR state <> CASE WHEN total > succeeded + cancelled + skipped + dead THEN 'open'
+	WHEN dead > 0 THEN 'failed' WHEN cancelled > 0 OR cancelling IS NOT NULL THEN 'cancelled' ELSE 'succeeded' END)
 ORDER BY id FOR UPDATE SKIP LOCKED`
 
 // turnSQL gives batches that are locked by judgeSQL their state, unless there are changes that have not been folded. One
@@ -64,7 +64,7 @@ WITH t AS MATERIALIZED (
 ), u AS (
 	UPDATE {batches} b SET state = t.state, sweep = b.sweep AND t.state = 'open',
 		finished_at = CASE WHEN t.state <> 'open' THEN statement_timestamp() END
-	FROM t WHERE b.id = t.id AND b.id = ANY ($1::text::uuid[]) AND t.before <> t.state
+	FROM t WHERE b.id = t.id AND b.id = ANY ($1::text::uuid[]) AND (t.before <> t.state OR b.sweep AND t.state <> 'open')
 	RETURNING b.*, t.before
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, released, state, error)

@@ -58,7 +58,7 @@ const sqliteCount = `
 //
 //	?1 {id: state, …}   ?2 now
 const sqliteTurn = `
-	UPDATE {batches} SET state = x.state, finished_at = iif(x.state = 'open', NULL, ?2)
+	UPDATE {batches} SET state = x.state, finished_at = iif(x.state = 'open', NULL, ?2), sweep = sweep <> 0 AND x.state = 'open'
 	FROM (SELECT key AS k0, value AS state FROM json_each(?1) LIMIT -1) x
 	WHERE id = x.k0`
 
@@ -208,8 +208,8 @@ const sqliteCancelBatch = `
 		UNION
 		SELECT b.id FROM inside i CROSS JOIN {batches} b INDEXED BY {index:batches}_within ON b.within = i.id
 	)
-	UPDATE {batches} SET cancelling = ?2, sweep = 1
-	WHERE id IN (SELECT id FROM inside) AND state = 'open' AND cancelling IS NULL`
+	UPDATE {batches} SET cancelling = coalesce(cancelling, ?2), sweep = 1
+	WHERE id IN (SELECT id FROM inside) AND state = 'open' AND sweep = 0`
 
 func (d *sqliteDialect) cancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
 	if !storable(reason) {

@@ -59,7 +59,7 @@ func TestSQLiteReleaseReadsOnlyWhatItTells(t *testing.T) {
 		{"is there anything to tell", sqliteReleaseDue, nil, []string{"INDEX jobgen_outcomes_due", "INDEX jobgen_batches_sweep"}},
 		{"does any end concern others", sqliteAnyLinked, nil, []string{"INDEX jobgen_jobs_linked"}},
 		{"members to sweep", sqliteToSweep, []any{500}, []string{"INDEX jobgen_batches_sweep", "SEARCH j USING INDEX jobgen_jobs_batch (batch_id=?)"}},
-		{"swept batches", sqliteSwept, nil, []string{"INDEX jobgen_batches_sweep", "SEARCH j USING INDEX jobgen_jobs_batch (batch_id=?)"}},
+		{"dead members to sweep", sqliteToSweepDead, []any{500}, []string{"INDEX jobgen_batches_sweep", "SEARCH d USING INDEX jobgen_dead_batch (batch_id=?)"}},
 		{"edges to decide", sqliteToTell, []any{500}, []string{"INDEX jobgen_outcomes_due", "SEARCH e USING INDEX jobgen_edges_parent (parent=? AND held=? AND condition=?)"}},
 		{"told outcomes", sqliteTold, []any{500}, []string{"INDEX jobgen_outcomes_due", "jobgen_edges_parent (parent=? AND held=? AND condition=?)"}},
 		{"jobs to free", sqliteFree, []any{"[]", 0}, []string{"jobgen_edges_unheld (child=?)", "SEARCH jobgen_jobs USING INTEGER PRIMARY KEY"}},

@@ -28,7 +28,7 @@ const sqliteAnyLinked = `
 //
 //	?1 {id: lease_seq, …}
 const sqliteLinked = `
-	SELECT j.id, j.lease_seq, j.followed, j.batch_id, b.cancelling
+	SELECT j.id, j.lease_seq, j.followed, j.batch_id, iif(b.sweep <> 0, b.cancelling, NULL)
 	FROM json_each(?1) e
 	CROSS JOIN {jobs} j INDEXED BY {index:jobs}_linked
 		ON j.id = e.key AND j.lease_seq = e.value AND j.state = 'running' AND (j.followed <> 0 OR j.batch_id IS NOT NULL)
@@ -38,7 +38,7 @@ const sqliteLinked = `
 type link struct {
 	followed bool
 	batch    jobrt.ID
-	// cancelling is why the batch is cancelled, empty when it is not.
+	// cancelling is why the batch is being cancelled, empty when it is not.
 	cancelling string
 }
 

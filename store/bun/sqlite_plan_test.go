@@ -160,7 +160,7 @@ func TestSQLiteStatementsWalkNoTable(t *testing.T) {
 		sqliteTellAgain, sqliteInsertEdges, sqliteTell, sqliteTellQuarantined, sqliteUntell, sqliteLinked,
 		sqliteEndUnstarted, sqliteTellUnstarted, sqliteRemoveUnstarted, sqliteLeaveEdges, sqliteCount, sqliteTurn,
 		sqliteTellBatches, sqliteNewBatches, sqliteBatchStates, sqliteCancelBatch, sqliteDeadMembers, sqliteForgetDoubt,
-		sqliteSweepRevived, sqliteHold, sqliteFree, sqliteDecided, sqliteInForce, sqliteEffect, sqliteEffectDone,
+		sqliteHold, sqliteFree, sqliteDecided, sqliteInForce, sqliteEffect, sqliteEffectDone,
 		sqliteEffectNot, sqliteOldOutcomes, sqliteOldBatches, sqliteForgetOutcomes, sqliteForgetBatches,
 	} {
 		numbers := map[string]bool{}

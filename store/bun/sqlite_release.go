@@ -20,7 +20,11 @@ const releaseStep = 500
 // sqliteReleaseDue reports whether there is something to tell.
 const sqliteReleaseDue = `
 	SELECT EXISTS (SELECT 1 FROM {outcomes} INDEXED BY {index:outcomes}_due WHERE released = 0)
-		OR EXISTS (SELECT 1 FROM {batches} INDEXED BY {index:batches}_sweep WHERE sweep = 1)`
+		OR EXISTS (SELECT 1
+			FROM (SELECT id FROM {batches} INDEXED BY {index:batches}_sweep WHERE sweep = 1 LIMIT -1) c
+			WHERE EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {index:jobs}_batch WHERE j.batch_id = c.id AND j.state <> 'running')
+				OR EXISTS (SELECT 1 FROM {dead} d INDEXED BY {index:dead}_batch
+					WHERE d.batch_id = c.id AND d.reason = 'undecodable'))`
 
 // sqliteToSweep lists members of cancelled batches that are not running.
 //
@@ -31,11 +35,35 @@ const sqliteToSweep = `
 	CROSS JOIN {jobs} j INDEXED BY {index:jobs}_batch ON j.batch_id = c.id AND j.state <> 'running'
 	LIMIT ?1`
 
-// sqliteSwept marks the batches in which sqliteToSweep finds nothing more.
-const sqliteSwept = `
-	UPDATE {batches} INDEXED BY {index:batches}_sweep SET sweep = 0
-	WHERE sweep = 1 AND NOT EXISTS (
-		SELECT 1 FROM {jobs} j INDEXED BY {index:jobs}_batch WHERE j.batch_id = {batches}.id AND j.state <> 'running')`
+// sqliteToSweepDead lists members of cancelled batches whose arguments do not decode: they count as live, and a new build
+// shall not run them.
+//
+//	?1 limit
+const sqliteToSweepDead = `
+	SELECT d.id, d.batch_id
+	FROM (SELECT id FROM {batches} INDEXED BY {index:batches}_sweep WHERE sweep = 1 LIMIT -1) c
+	CROSS JOIN {dead} d INDEXED BY {index:dead}_batch ON d.batch_id = c.id AND d.reason = 'undecodable'
+	LIMIT ?1`
+
+// sqliteSweepDead ends such members as cancelled, and records that for those who wait.
+//
+//	?1 [id, …]   ?2 now
+const sqliteSweepDead = `
+	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at, ran_us,
+		attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args, tags, origin,
+		batch_id)
+	SELECT d.id, d.service, d.kind, d.queue, 'cancelled', d.priority, d.run_at, d.created_at, ?2, d.started_at, d.ran_us,
+		d.attempt, d.max_retries, d.crashes, d.lease_seq, d.settled_seq, d.worker, d.keep_result, d.args_schema,
+		b.cancelling, d.args, d.tags, d.origin, d.batch_id
+	FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value JOIN {batches} b ON b.id = d.batch_id`
+
+// sqliteTellSwept belongs to sqliteSweepDead.
+//
+//	?1 [id, …]   ?2 now
+const sqliteTellSwept = `
+	INSERT OR REPLACE INTO {outcomes} (id, kind, state, error, attempt, ended_at, released)
+	SELECT d.id, d.kind, 'cancelled', b.cancelling, d.attempt, ?2, 0
+	FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value AND d.followed <> 0 JOIN {batches} b ON b.id = d.batch_id`
 
 // sqliteToTell lists the edges that outcomes decide. A job that waits for a dead one's success goes on waiting.
 //
@@ -168,8 +196,34 @@ func (r *releaseRound) sweep(ctx context.Context, limit int) error {
 	if err := r.end(ctx, ends); err != nil {
 		return err
 	}
-	_, err = r.q.exec(ctx, r.d.names.sql(sqliteSwept))
-	return err
+	return r.sweepDead(ctx, limit)
+}
+
+func (r *releaseRound) sweepDead(ctx context.Context, limit int) error {
+	var ids []jobrt.ID
+	counts := make(batchCounts)
+	err := collect(ctx, r.q, func(rows rows) error {
+		var id, batch jobrt.ID
+		err := rows.Scan(&id, &batch)
+		ids = append(ids, id)
+		counts.end(batch, jobrt.StateCancelled, 1)
+		return err
+	}, r.d.names.sql(sqliteToSweepDead), limit)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	text := idsText(ids)
+	for _, statement := range []string{sqliteSweepDead, sqliteTellSwept} {
+		if _, err := r.q.exec(ctx, r.d.names.sql(statement), text, r.now); err != nil {
+			return err
+		}
+	}
+	if _, err := r.q.exec(ctx, r.d.names.sql(`DELETE FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`), text); err != nil {
+		return err
+	}
+	r.ended += len(ids)
+	r.done += len(ids)
+	return r.d.count(ctx, r.q, r.now, counts)
 }
 
 func (r *releaseRound) end(ctx context.Context, ends []unstarted) error {

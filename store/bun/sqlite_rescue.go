@@ -12,7 +12,8 @@ import (
 //
 //	?1 now   ?2 limit
 const sqliteLost = `
-	SELECT j.seq, j.id, j.lease_seq, j.queue, j.started_at IS NOT NULL AND j.suspect, j.crashes, j.batch_id, b.cancelling
+	SELECT j.seq, j.id, j.lease_seq, j.queue, j.started_at IS NOT NULL AND j.suspect, j.crashes, j.batch_id,
+		iif(b.sweep <> 0, b.cancelling, NULL)
 	FROM {jobs} j INDEXED BY {index:jobs}_running LEFT JOIN {batches} b ON b.id = j.batch_id
 	WHERE j.state = 'running'
 		AND NOT EXISTS (SELECT 1 FROM {workers} w WHERE w.id = j.lease_owner AND w.lease_until > ?1)
@@ -67,7 +68,7 @@ type lostJob struct {
 	charged bool
 	crashes int
 	batch   jobrt.ID
-	// cancelling is why its batch is cancelled, empty when it is not.
+	// cancelling is why its batch is being cancelled, empty when it is not.
 	cancelling string
 }
 

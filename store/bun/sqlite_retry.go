@@ -128,14 +128,7 @@ const sqliteForgetDoubt = `
 		CROSS JOIN {effects} f ON f.announced_by = d.id AND f.done = 0
 		WHERE d.reason = 'in doubt' AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = f.job_id))`
 
-// sqliteSweepRevived makes Release end the jobs of cancelled batches among those that live again.
-//
-//	?1 [id, …]
-const sqliteSweepRevived = `
-	UPDATE {batches} SET sweep = 1 WHERE cancelling IS NOT NULL AND id IN (
-		SELECT d.batch_id FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value)`
-
-// revive makes dead jobs ready. reset is set when a person wants it: then even a member of a cancelled batch runs.
+// revive makes dead jobs ready. reset is set when a person wants it.
 func (d *sqliteDialect) revive(ctx context.Context, q querier, now int64, ids []jobrt.ID, reset bool) error {
 	if len(ids) == 0 {
 		return nil
@@ -150,12 +143,10 @@ func (d *sqliteDialect) revive(ctx context.Context, q querier, now int64, ids []
 	if _, err := q.exec(ctx, d.names.sql(sqliteUntell), text); err != nil {
 		return err
 	}
-	after := sqliteSweepRevived
 	if reset {
-		after = sqliteForgetDoubt
-	}
-	if _, err := q.exec(ctx, d.names.sql(after), text); err != nil {
-		return err
+		if _, err := q.exec(ctx, d.names.sql(sqliteForgetDoubt), text); err != nil {
+			return err
+		}
 	}
 	counts := make(batchCounts)
 	err := collect(ctx, q, func(r rows) error {
