@@ -81,8 +81,8 @@ func (p *policy) riskyJob(j *model.Job, risk string, notes []diag.Note) {
 		}
 		p.fault("JG095", j.Pos, text, notes...)
 	}
-	if value(j.Settings.Declared, "retry") == "" && value(j.Settings.Declared, "delays") == "" {
-		p.fault("JG096", j.Pos, fmt.Sprintf("%s can damage %s and has no retry= of its own; say how often it may be tried (the default is %d)", j.Func.Name, risk, model.DefaultRetry), notes...)
+	if !slices.ContainsFunc(j.Settings.Declared, func(s model.Setting) bool { return (s.Key == "retry" || s.Key == "delays") && !s.ForAll }) {
+		p.fault("JG096", j.Pos, fmt.Sprintf("%s can damage %s and has no retry= of its own; say how often it may be tried (the default is %d)", j.Func.Name, risk, j.Settings.Retry), notes...)
 	}
 }
 

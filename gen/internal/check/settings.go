@@ -146,7 +146,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 		s.Aliases = append(s.Aliases, a)
 	}
 	for name, set := range m {
-		s.Declared = append(s.Declared, model.Setting{Key: name, Value: set.Text()})
+		s.Declared = append(s.Declared, model.Setting{Key: name, Value: set.Text(), ForAll: m.has(name) == moduleLevel})
 	}
 	slices.SortFunc(s.Declared, func(a, b model.Setting) int { return cmp.Compare(a.Key, b.Key) })
 	return m

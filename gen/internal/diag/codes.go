@@ -190,7 +190,7 @@ var explanations = []explanation{
 		"//job:risk=money retry=3 unique=InvoiceID\nfunc Charge(ctx context.Context, a jobs.Charge) error",
 		"//job:risk=money retry=3 once=InvoiceID verify=WasCharged\nfunc Charge(ctx context.Context, a jobs.Charge) error"},
 	{"JG096", "risky work with retries by default",
-		"How often a payment may be tried is a decision, not a default. retry=0 is one, too.",
+		"How often a payment may be tried is a decision for it, or for the jobs of its package, not a default of the module. retry=0 is one, too.",
 		"//job:risk=money once=InvoiceID",
 		"//job:risk=money once=InvoiceID retry=3"},
 	{"JG097", "a queue with risky work that nobody can be called for",

@@ -113,6 +113,8 @@ func (s *Settings) Has(key string) bool {
 // joined with ",", durations as time.Duration prints them, "true" for a flag.
 type Setting struct {
 	Key, Value string
+	// ForAll says that it is a default of the whole module.
+	ForAll bool
 }
 
 // BackoffKind says how waits between tries grow.
