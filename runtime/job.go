@@ -65,12 +65,14 @@ func UpgradeFrom[Old, A any](version int, codec Codec[Old], upgrade func(Old) (A
 		if err := codec.decode(data, &old); err != nil {
 			return err
 		}
-		upgraded, err := upgrade(old)
-		if err != nil {
+		err := unpanicked(func() (err error) {
+			*args, err = upgrade(old)
+			return err
+		})
+		if err == nil || len(codec.Secrets) == 0 {
 			return err
 		}
-		*args = upgraded
-		return nil
+		return withoutSecrets(err, data, codec.Secrets)
 	}}
 }
 

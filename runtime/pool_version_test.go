@@ -2,6 +2,7 @@ package jobrt_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,28 @@ func TestJobsOfAnEarlierVersionAreUpgraded(t *testing.T) {
 		build(t, store, job, run)
 		if info := b.info(before.ID()); info.State != jobrt.StateSucceeded || sum != 15 {
 			t.Errorf("job is %s (%s): %s; want it run by the build with the upgrade: %d", info.State, info.Reason, info.Error, sum)
+		}
+	})
+}
+
+func TestAnUpgradeThatPanicsParksTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := jobtest.NewMemory()
+		b := newBench(t, store)
+		job := newJob("Work", second)
+		old := oldJob(job)
+		old.Settings.Queue = "q"
+		h, err := jobrt.Enqueue(b.ctx, nil, old, oldWork{Number: 471100815})
+		if err != nil {
+			t.Fatal(err)
+		}
+		codec := jsonCodec[oldWork]("00000000000000a0")
+		codec.Secrets = []string{".number"}
+		job.Upgrades = []jobrt.Upgrade[work]{jobrt.UpgradeFrom(1, codec,
+			func(old oldWork) (work, error) { panic(fmt.Sprintf("no such card: %d", old.Number)) })}
+		build(t, store, job, func(context.Context, work, *jobrt.Inputs) (done, error) { return done{}, nil })
+		if info := b.info(h.ID()); info.Reason != jobrt.DeadUndecodable || info.Attempt != 0 || !strings.Contains(info.Error, "no such card") || strings.Contains(info.Error, "4711") {
+			t.Errorf("job is %s (%s) after %d failures: %s; want it parked at no cost, without the secret", info.State, info.Reason, info.Attempt, info.Error)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package jobrt
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,11 +11,22 @@ import (
 
 // decode is Decode whose error does not quote secrets of the data, because it is stored and shown with the job.
 func (c Codec[T]) decode(data []byte, v *T) error {
-	err := c.Decode(data, v)
+	err := unpanicked(func() error { return c.Decode(data, v) })
 	if err == nil || len(c.Secrets) == 0 {
 		return err
 	}
 	return withoutSecrets(err, data, c.Secrets)
+}
+
+// unpanicked turns a panic of a function that reads stored data, an UnmarshalJSON or an upgrade, into an error: the data
+// does not decode with this build, whatever way it says so.
+func unpanicked(read func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return read()
 }
 
 // withoutSecrets replaces the values at the secret paths of data where the text of err quotes them. When data cannot be
