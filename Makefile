@@ -10,12 +10,13 @@ SHELL       := bash
 RACE := ./runtime/... ./store/... ./jobtest/... ./internal/pgtest/... ./internal/readme/...
 
 # Tests that the detector makes several times slower and that add nothing under
-# it: SQLite is C turned into Go, and behind PgBouncer runs the code that runs
-# before PostgreSQL too. `make unit` runs them, once, like everything else.
-SLOW := ^Test(SQLiteKeepsTheContract|PgBouncerPassesTheStoreContract|SQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds)$$
+# it: SQLite is C turned into Go, behind PgBouncer runs the code that runs before
+# PostgreSQL too, and plans are the database's. `make unit` runs them, once, like
+# everything else.
+SLOW := ^Test(SQLiteKeepsTheContract|PgBouncerPassesTheStoreContract|SQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds|SQLiteReleaseReadsOnlyWhatItTells|PlansStayBounded.*)$$
 
 # A test binary that takes longer is stuck; it then prints every goroutine.
-TIMEOUT  := 8m
+TIMEOUT  := 12m
 FUZZTIME := 10s
 
 TESTLOG := go run -C tools ./testlog
