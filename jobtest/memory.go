@@ -22,17 +22,18 @@ type Memory struct {
 	mu     sync.Mutex
 	offset time.Duration
 
-	jobs    map[jobrt.ID]*row
-	live    map[jobrt.ID]*row // of jobs, those not ended
-	ready   map[string][]*row // by queue, in claim order
-	uniques map[string]uniqueKey
-	workers map[jobrt.ID]*workerRow
-	duties  map[string]time.Time
-	kinds   map[string]string // name -> owning service
-	catalog map[string]jobrt.KindInfo
-	queues  map[string]string
-	batches map[jobrt.ID]*batchRow
-	effects map[string]*effect
+	jobs     map[jobrt.ID]*row
+	live     map[jobrt.ID]*row // of jobs, those not ended
+	ready    map[string][]*row // by queue, in claim order
+	uniques  map[string]uniqueKey
+	workers  map[jobrt.ID]*workerRow
+	duties   map[string]time.Time
+	kinds    map[string]string // name -> owning service
+	catalog  map[string]jobrt.KindInfo
+	queues   map[string]string
+	services map[string]service
+	batches  map[jobrt.ID]*batchRow
+	effects  map[string]*effect
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
@@ -93,6 +94,7 @@ func NewMemory() *Memory {
 		kinds:          make(map[string]string),
 		catalog:        make(map[string]jobrt.KindInfo),
 		queues:         make(map[string]string),
+		services:       make(map[string]service),
 		batches:        make(map[jobrt.ID]*batchRow),
 		effects:        make(map[string]*effect),
 		pendingEffects: make(map[string]*Tx),
@@ -218,6 +220,10 @@ func (m *Memory) Sync(ctx context.Context, c jobrt.Catalog) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	owner, err := m.services[c.Service].sync(c)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	check := func(what, name string, owners map[string]string) {
 		if owner, taken := owners[name]; taken && owner != c.Service {
@@ -233,6 +239,7 @@ func (m *Memory) Sync(ctx context.Context, c jobrt.Catalog) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	m.services[c.Service] = owner
 	for _, k := range c.Kinds {
 		m.kinds[k.Kind] = c.Service
 		k.Secrets, k.Settings = slices.Clone(k.Secrets), slices.Clone(k.Settings)

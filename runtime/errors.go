@@ -108,14 +108,19 @@ func (e *UniqueConflictError) Error() string {
 	return fmt.Sprintf("retry job %s: its unique key is held by job %s", e.ID, e.Holder)
 }
 
-// OwnedError says that another service on this database owns a name.
+// OwnedError says that a name on this database is somebody else's: a kind or queue that of another service, a service
+// that of another module.
 type OwnedError struct {
-	What  string // "kind" or "queue"
+	What  string // "kind", "queue" or "service"
 	Name  string
-	Owner string
+	Owner string // a service; for a service, the path of its module
 }
 
 func (e *OwnedError) Error() string {
+	if e.What == "service" {
+		return fmt.Sprintf("service %q belongs to module %q on this database; give this one a name of its own (jobgen generate -service NAME), "+
+			"or, if it is that module under a new path, set PoolConfig.FormerModule to %[2]q", e.Name, e.Owner)
+	}
 	return fmt.Sprintf("%s %q belongs to service %q on this database; choose another name", e.What, e.Name, e.Owner)
 }
 

@@ -50,6 +50,7 @@ func TestErrorsNameTheJobTheLimitAndTheWayOut(t *testing.T) {
 		{&IDTakenError{ID: id, Kind: "shop.Other"}, []string{id.String(), "shop.Other"}},
 		{&UniqueConflictError{ID: id, Holder: holder}, []string{id.String(), holder.String()}},
 		{&OwnedError{What: "queue", Name: "mail", Owner: "post"}, []string{`queue "mail"`, `"post"`, "choose another name"}},
+		{&OwnedError{What: "service", Name: "shop", Owner: "example.com/eu/shop"}, []string{`service "shop"`, `module "example.com/eu/shop"`, "-service NAME", `PoolConfig.FormerModule to "example.com/eu/shop"`}},
 		{ErrNoClient, []string{"WithClient", "Use"}},
 	} {
 		for _, want := range tc.want {

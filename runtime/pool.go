@@ -34,6 +34,11 @@ type PoolConfig struct {
 	PollInterval time.Duration
 	// KeepHistory is how long finished jobs stay to be looked at. Default 7 days. Dead jobs stay until somebody acts.
 	KeepHistory time.Duration
+	// FormerModule is for a service whose module has been renamed: the path that the module had before. Set it with the
+	// rename, so that the pool takes the service over from that path; without it Run fails with an [OwnedError]. While it
+	// is set, builds of the former path may start too, so that a rollout can go on and be rolled back. Remove it when
+	// none is left: they are refused from the next start on.
+	FormerModule string
 	// Build names the running binary's version. Default: none.
 	Build string
 	// Logger gets one line for each failed attempt and for each change of the pool's health. Default slog.Default().
@@ -97,6 +102,9 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	catalog, err := registry.catalog(config.Build)
 	if err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	if catalog.FormerModule = config.FormerModule; catalog.FormerModule != "" && catalog.Module == "" {
+		return nil, errors.New("new pool: FormerModule is set, but the registry was told no module; run go generate")
 	}
 	if len(catalog.Kinds) == 0 {
 		return nil, errors.New("new pool: the registry has no jobs; call worker.Register first")
@@ -201,7 +209,7 @@ func (e *StuckError) Error() string {
 // store: a shutdown costs no attempt.
 //
 // It returns nil after a clean stop, a [StuckError] when handlers did not return, and an error at once when this
-// binary's kinds or queues belong to another service ([OwnedError]). A store that is away is waited for. Run may be
+// binary's service belongs to another module, or its kinds or queues to another service ([OwnedError]). A store that is away is waited for. Run may be
 // called once.
 func (p *Pool) Run(ctx context.Context) error {
 	if p.ran.Swap(true) {

@@ -12,9 +12,11 @@ import (
 // Registry holds the handlers of a worker. Generated code fills it through worker.Register. It is safe for concurrent
 // use.
 type Registry struct {
-	mu     sync.RWMutex
-	kinds  map[string]*registered // by stored name, aliases included
-	queues map[string]QueueInfo
+	mu      sync.RWMutex
+	service string // as declared, like module; empty when no generated code has done so
+	module  string
+	kinds   map[string]*registered // by stored name, aliases included
+	queues  map[string]QueueInfo
 }
 
 // registered is one job with its handler, freed of its types.
@@ -170,6 +172,24 @@ func encodeResult[R any](codec *Codec[R], result *R) (data []byte, err error) {
 	return codec.Append(nil, result)
 }
 
+// DeclareService records whose jobs the registry holds: the service's name and the path of the module that its code was
+// generated in, by which two services of one name are told apart. Generated code calls it first. Another service, or
+// another module, than was declared before is an error.
+func (r *Registry) DeclareService(service, module string) error {
+	if service == "" || module == "" {
+		return fmt.Errorf("declare service %q of module %q: empty name", service, module)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.service == "" {
+		r.service, r.module = service, module
+	}
+	if r.service != service || r.module != module {
+		return fmt.Errorf("registry holds the jobs of service %q of module %q, so not those of %q of %q; run one pool for each", r.service, r.module, service, module)
+	}
+	return nil
+}
+
 // DeclareQueue records a queue of a //jobqueue: line. Declaring it twice is an error.
 func (r *Registry) DeclareQueue(q QueueInfo) error {
 	if err := checkName("queue", q.Name); err != nil {
@@ -206,7 +226,7 @@ func (r *Registry) lookup(kind string) *registered {
 func (r *Registry) catalog(build string) (Catalog, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	c := Catalog{Build: build}
+	c := Catalog{Service: r.service, Module: r.module, Build: build}
 	queues := make(map[string]QueueInfo, len(r.queues))
 	for _, name := range slices.Sorted(maps.Keys(r.kinds)) {
 		reg := r.kinds[name]

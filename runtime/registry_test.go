@@ -191,6 +191,34 @@ func TestARegistryServesOneService(t *testing.T) {
 	}
 }
 
+func TestARegistryServesOneModule(t *testing.T) {
+	r := NewRegistry()
+	for range 2 {
+		if err := r.DeclareService("shop", "example.com/eu/shop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range [][2]string{{"shop", "example.com/us/shop"}, {"post", "example.com/eu/shop"}, {"", "example.com/eu/shop"}, {"shop", ""}} {
+		if err := r.DeclareService(other[0], other[1]); err == nil {
+			t.Errorf("%q was declared too", other)
+		}
+	}
+	if err := Register(r, sendJob(), send); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := r.catalog(""); err != nil || c.Service != "shop" || c.Module != "example.com/eu/shop" {
+		t.Errorf("catalogue of %q, module %q: %v", c.Service, c.Module, err)
+	}
+	other := sendJob()
+	other.Service, other.Kind, other.Aliases = "post", "post/a.Send", nil
+	if err := Register(r, other, send); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.catalog(""); err == nil || !strings.Contains(err.Error(), `"post"`) {
+		t.Errorf("a job of another service: %v", err)
+	}
+}
+
 func TestARegistryIsSafeForConcurrentUse(t *testing.T) {
 	r := NewRegistry()
 	var all sync.WaitGroup

@@ -87,7 +87,8 @@ type Store interface {
 	// it again, and the batches that this one is within.
 	Retry(ctx context.Context, ids []ID) ([]ID, error)
 
-	// Sync records the kinds and queues of a service. An [OwnedError] when another service owns a name.
+	// Sync records a service with its kinds and queues. An [OwnedError], and then nothing is recorded, when another
+	// module has the service's name or another service owns the name of a kind or a queue.
 	Sync(ctx context.Context, c Catalog) error
 
 	// Kinds returns what Sync has recorded of the kinds of all services, sorted by name.
@@ -410,9 +411,15 @@ type WorkerInfo struct {
 // Catalog is what a binary declares.
 type Catalog struct {
 	Service string
-	Build   string
-	Kinds   []KindInfo
-	Queues  []QueueInfo
+	// Module is the path of the module that the service's code was generated in. A service belongs to the module that
+	// was the first to record it. An empty one is neither checked nor recorded: whoever leaves it out is trusted.
+	Module string
+	// FormerModule takes the service over from the module of this path; see PoolConfig. As long as the last catalogue
+	// of the new module names it, the former module's own catalogues are accepted too and change no owner.
+	FormerModule string
+	Build        string
+	Kinds        []KindInfo
+	Queues       []QueueInfo
 }
 
 // KindInfo is one kind of the catalogue.

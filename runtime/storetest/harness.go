@@ -60,6 +60,7 @@ func Run(t *testing.T, h Harness) {
 		{"Tx", txCases},
 		{"Inspect", inspectCases},
 		{"Upkeep", upkeepCases},
+		{"Service", serviceCases},
 		{"Graph", graphCases},
 		{"Release", releaseCases},
 		{"Inputs", inputCases},

@@ -265,6 +265,9 @@ func (p *postgres) sync(ctx context.Context, c jobrt.Catalog) error {
 	}
 	kindNames, queueNames := name.value(), queueName.value()
 	return p.inTx(ctx, p.db, func(q querier) error {
+		if err := p.syncService(ctx, q, c); err != nil {
+			return err
+		}
 		_, err := q.exec(ctx, p.n.sql(syncKindsSQL), c.Service, c.Build, kindNames, queue.value(), schema.value(),
 			secrets.value(), settings.value())
 		if err != nil {

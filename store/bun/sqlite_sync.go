@@ -61,6 +61,9 @@ func (d *sqliteDialect) sync(ctx context.Context, c jobrt.Catalog) error {
 		return err
 	}
 	return d.write(ctx, nil, func(q querier, now int64) error {
+		if err := d.syncService(ctx, q, now, c); err != nil {
+			return err
+		}
 		var owned []error
 		err := collect(ctx, q, func(r rows) error {
 			var e jobrt.OwnedError
