@@ -36,7 +36,7 @@ func (r *renderer) registerFile() *jen.File {
 	}
 
 	f.Line()
-	comment(f.Group, "Register declares the queues and binds every handler of the service to its job.")
+	comment(f.Group, "Register declares the service with its queues and binds every handler to its job.")
 	if len(m.Deps) > 0 {
 		comment(f.Group, "A nil dependency is an error that names it, and then nothing is registered.")
 	}
@@ -87,6 +87,7 @@ func (r *renderer) registerBody(g *jen.Group) {
 		}
 		g.If(jen.Id("missing").Op("!=").Nil()).Block(jen.Return(jen.Qual("errors", "Join").Call(jen.Id("missing").Op("..."))))
 	}
+	check(g, jen.Id("r").Dot("DeclareService").Call(jen.Lit(r.m.Service), jen.Lit(r.m.Path)))
 	for _, q := range r.m.Queues {
 		check(g, jen.Id("r").Dot("DeclareQueue").Call(jen.Qual(pathJobrt, "QueueInfo").Add(fields(func(set setter) {
 			set("Name", jen.Lit(q.Name))

@@ -67,14 +67,14 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 		{
 			name:    "a runtime that is too new",
 			file:    "runtime/codegen.go",
-			replace: []string{"MinCodegen = 1", "MinCodegen = 3", "MaxCodegen = 2", "MaxCodegen = 3"},
+			replace: []string{"MinCodegen = 1", "MinCodegen = 4", "MaxCodegen = 3", "MaxCodegen = 4"},
 			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooOldRunGoGenerate"},
 		},
 		{
 			name:    "a runtime that is too old",
 			file:    "runtime/codegen.go",
-			replace: []string{"MaxCodegen = 2", "MaxCodegen = 1"},
+			replace: []string{"MaxCodegen = 3", "MaxCodegen = 2"},
 			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule"},
 		},

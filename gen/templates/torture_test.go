@@ -272,7 +272,7 @@ func TestAModuleWithoutJobsRendersAnEmptyClientAndRegistry(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 		t.Fatalf("files %v, want %v", got, want)
 	}
-	if !strings.Contains(files["worker/register_gen.go"], "func Register(r *jobrt.Registry, d Deps) error {\n\treturn nil\n}") {
+	if !strings.Contains(files["worker/register_gen.go"], "func Register(r *jobrt.Registry, d Deps) error {\n\tif err := r.DeclareService(\"shop\", \"shop\"); err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}") {
 		t.Errorf("registry:\n%s", files["worker/register_gen.go"])
 	}
 }

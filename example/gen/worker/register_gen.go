@@ -15,8 +15,8 @@ import (
 
 // A compile error here says that this code and the runtime don't fit, and what to do about it.
 const (
-	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(2 - jobrt.MinCodegen)
-	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 2)
+	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(3 - jobrt.MinCodegen)
+	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 3)
 )
 
 // Deps are the values whose methods are handlers. All of them are needed.
@@ -24,7 +24,7 @@ type Deps struct {
 	BillingService *billing.Service
 }
 
-// Register declares the queues and binds every handler of the service to its job.
+// Register declares the service with its queues and binds every handler to its job.
 // A nil dependency is an error that names it, and then nothing is registered.
 func Register(r *jobrt.Registry, d Deps) error {
 	var missing []error
@@ -33,6 +33,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if missing != nil {
 		return errors.Join(missing...)
+	}
+	if err := r.DeclareService("jobgen", "github.com/jobgen/jobgen"); err != nil {
+		return err
 	}
 	if err := r.DeclareQueue(jobrt.QueueInfo{
 		Name:    "archive",

@@ -19,8 +19,8 @@ import (
 
 // A compile error here says that this code and the runtime don't fit, and what to do about it.
 const (
-	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(2 - jobrt.MinCodegen)
-	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 2)
+	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(3 - jobrt.MinCodegen)
+	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 3)
 )
 
 // Deps are the values whose methods are handlers. All of them are needed.
@@ -31,7 +31,7 @@ type Deps struct {
 	ClientJob      *client.Job
 }
 
-// Register declares the queues and binds every handler of the service to its job.
+// Register declares the service with its queues and binds every handler to its job.
 // A nil dependency is an error that names it, and then nothing is registered.
 func Register(r *jobrt.Registry, d Deps) error {
 	var missing []error
@@ -49,6 +49,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	}
 	if missing != nil {
 		return errors.Join(missing...)
+	}
+	if err := r.DeclareService("torture", "github.com/jobgen/jobgen/gen/internal/torture/testdata"); err != nil {
+		return err
 	}
 	if err := r.DeclareQueue(jobrt.QueueInfo{
 		Name:    "billing",
