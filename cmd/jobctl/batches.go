@@ -60,7 +60,7 @@ func batchCommand() *cli.Command {
 		Name:      "batch",
 		Usage:     "show batches: progress, dead members, what they are within",
 		ArgsUsage: "ID…",
-		Description: fmt.Sprintf("Up to %d dead members are printed, found among the newest %d dead jobs; jobctl retry --batch ID finds all.",
+		Description: fmt.Sprintf("Up to %d dead members are printed, found among the newest %d dead jobs; jobctl retry --all --batch ID finds all.",
 			shownMembers, searchedDead),
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
@@ -114,10 +114,11 @@ func shown(b jobrt.BatchInfo) shownBatch { return shownBatch{b, b.Live()} }
 // done is how many members have ended.
 func (b shownBatch) done() int { return b.Total - b.Live }
 
-// state names the batch's state for people.
+// state names the batch's state for people. A cancelled one is open until its running members have ended, and again when
+// a dead one is retried.
 func (b shownBatch) state() string {
 	if b.Cancelling != "" && b.State == jobrt.BatchOpen {
-		return "open (being cancelled)"
+		return "open (cancelled)"
 	}
 	return string(b.State)
 }
@@ -258,7 +259,7 @@ func (b shownBatch) printDead(w io.Writer, members []jobrt.JobInfo) error {
 
 // print writes the batch for people.
 func (b shownBatch) print(w io.Writer, now time.Time) error {
-	if b.State == jobrt.BatchFailed {
+	if b.State == jobrt.BatchFailed && b.Live == 0 && b.Dead > 0 {
 		fmt.Fprintf(w, "%s dead; the batch is open again when one is retried, and can still succeed\n", are(b.Dead, "member"))
 	}
 	t := newTable(w)
@@ -289,7 +290,7 @@ func cancelBatch(c *cli.Context, s jobrt.Store, id jobrt.ID, reason string) erro
 		return errSaid
 	case err != nil:
 		return err
-	case before.State != jobrt.BatchOpen:
+	case before.State != jobrt.BatchOpen && before.Live() == 0: // a retry may not have opened it yet
 		return fmt.Errorf("batch %s is %s: only an open one can be cancelled", id, before.State)
 	}
 	if err := s.CancelBatch(c.Context, id, reason); err != nil {
@@ -299,7 +300,7 @@ func cancelBatch(c *cli.Context, s jobrt.Store, id jobrt.ID, reason string) erro
 	switch {
 	case err != nil:
 		return fmt.Errorf("batch %s may be cancelled; it can't be looked at: %w", id, err)
-	case after.Cancelling == "": // its last member ended in between
+	case after.Cancelling == "": // its last member has ended
 		return fmt.Errorf("batch %s is complete: nothing is left to cancel", id)
 	case c.Bool("json"):
 		return printJSON(c.App.Writer, shown(after))

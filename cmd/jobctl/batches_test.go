@@ -93,7 +93,7 @@ batch BATCH is cancelled and takes no more members
 batch BATCH was cancelled before, and keeps that reason: wrong list
 1 member is live: workers end those that wait; those that run go on to their end
 `, "")
-		if got := s.run("batches"); !strings.Contains(got.out, "  open (being cancelled)  0/1 ") {
+		if got := s.run("batches"); !strings.Contains(got.out, "  open (cancelled)  0/1 ") {
 			t.Errorf("while it is cancelled:\n%s", got.out)
 		}
 		s.release()
@@ -110,6 +110,31 @@ origin | service shop, build v1, host host-a
 		s.want(s.run("cancel-batch", "--reason", "again", batch.String()), exitFailed, "", "jobctl: batch BATCH is cancelled: only an open one can be cancelled\n")
 		if got := s.run("list", "--state", "cancelled"); !strings.Contains(got.out, "wrong list") {
 			t.Errorf("the member does not say why:\n%s", got.out)
+		}
+	})
+}
+
+func TestABatchIsCancelledAnewAfterARetry(t *testing.T) {
+	onEachShop(t, func(t *testing.T, s *shop) {
+		batch := s.addBatch("BATCH", jobrt.ID{})
+		dead := s.add("DEAD", sendKind, member(batch))
+		s.end(died(jobrt.DeadExhausted))
+		s.want(s.run("cancel-batch", "--reason", "wrong list", batch.String()), exitOK, `
+batch BATCH is cancelled and takes no more members
+1 member is live: workers end those that wait; those that run go on to their end
+`, "")
+		s.release()
+		if got := s.fixed(s.run("batch", batch.String()).out); !strings.Contains(got, "\nstate | failed\nbecause | wrong list\nmembers | 2 of 2 done: 0 succeeded, 1 dead, 1 cancelled, 0 skipped\n") {
+			t.Errorf("a cancelled batch with a dead member:\n%s", got)
+		}
+		s.want(s.run("retry", dead.String()), exitOK, "retried 1 job\n", "")
+		s.want(s.run("cancel-batch", "--reason", "another", batch.String()), exitOK, `
+batch BATCH was cancelled before, and keeps that reason: wrong list
+1 member is live: workers end those that wait; those that run go on to their end
+`, "")
+		s.release()
+		if job, err := s.store.Job(t.Context(), dead); err != nil || job.State != jobrt.StateCancelled {
+			t.Errorf("the retried member is %s, %v", job.State, err)
 		}
 	})
 }

@@ -97,11 +97,14 @@ func printParents(w io.Writer, child jobrt.State, parents []jobrt.ParentOutcome)
 			}
 			continue
 		}
-		kind, state := oneLine(p.Kind), parentState(p)
-		if kind == "" {
+		kind := oneLine(p.Kind)
+		switch {
+		case p.State == "" && kind == "":
+			kind = "-" // nothing but the id is left
+		case kind == "":
 			kind = "batch"
 		}
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%s\t%s\n", i+1, p.ID, kind, p.On, dash(state), standing(child, p))
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\t%s\t%s\n", i+1, p.ID, kind, p.On, parentState(p), standing(child, p))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -139,6 +142,8 @@ func choose(parents []jobrt.ParentOutcome) []bool {
 // parentState names the state of a job or batch.
 func parentState(p jobrt.ParentOutcome) string {
 	switch {
+	case p.State == "":
+		return "removed"
 	case p.Kind == "" && p.State == jobrt.StateWaiting:
 		return string(jobrt.BatchOpen)
 	case p.Kind == "" && p.State == jobrt.StateDead:

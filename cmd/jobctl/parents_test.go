@@ -188,6 +188,15 @@ func TestASentenceSaysWhatAJobWaitsFor(t *testing.T) {
 	}
 }
 
+func TestAParentWhoseRetentionHasPassedIsShownAsRemoved(t *testing.T) {
+	var out strings.Builder
+	err := printParents(&out, jobrt.StateSucceeded, []jobrt.ParentOutcome{{On: jobrt.IfEnded, Held: true}, {On: jobrt.IfEnded, Held: true, State: jobrt.StateSucceeded}})
+	got := spaces.ReplaceAllString(strings.ReplaceAll(out.String(), jobrt.ID{}.String(), "ID"), " | ")
+	if want := "parents\n | # | ID | KIND | CONDITION | STATE | STANDING\n | 1 | ID | - | ended | removed | holds\n | 2 | ID | batch | ended | succeeded | holds\n"; err != nil || got != want {
+		t.Errorf("got  %q, %v\nwant %q", got, err, want)
+	}
+}
+
 func TestRetryLeavesJobsInDoubtAlone(t *testing.T) {
 	onEachShop(t, func(t *testing.T, s *shop) {
 		dead := s.add("DEAD", sendKind)
