@@ -66,7 +66,8 @@ func runContext(pass *analysis.Pass) (any, error) {
 					loop = firstOf(loop, n)
 				}
 			case *ast.RangeStmt:
-				if calls(pass, n.Body) {
+				_, waits := pass.TypesInfo.TypeOf(n.X).Underlying().(*types.Chan)
+				if waits || calls(pass, n.Body) {
 					loop = firstOf(loop, n)
 				}
 			case *ast.CallExpr:

@@ -88,6 +88,15 @@ func Iterate(_ context.Context) error {
 }
 
 //job:handler
+func Receive(ctx context.Context) error {
+	n := 0
+	for range time.Tick(time.Second) { // want `handler Receive loops`
+		n++
+	}
+	return nil
+}
+
+//job:handler
 func Request(ctx context.Context) error {
 	req, err := http.NewRequest("GET", "http://127.0.0.1", nil)
 	if err != nil {
