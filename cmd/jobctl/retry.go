@@ -231,10 +231,3 @@ func (r *retrier) report(err error) error {
 	}
 	return nil
 }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

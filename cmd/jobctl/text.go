@@ -86,3 +86,18 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000Z
 
 // at tells an instant in full, and as seen from now.
 func at(t, now time.Time) string { return fmt.Sprintf("%s (%s)", stamp(t), when(t, now)) }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// are counts with the verb.
+func are(n int, what string) string {
+	if n == 1 {
+		return plural(n, what) + " is"
+	}
+	return plural(n, what) + " are"
+}
