@@ -101,7 +101,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	want := known[len(known)-1].version
-	applied, err := s.applied(ctx, s.d.own())
+	look, cancel := s.bounded(ctx)
+	defer cancel()
+	applied, err := s.applied(look, s.d.own())
 	if err != nil {
 		return err
 	}
@@ -138,9 +140,13 @@ func quote(word string) string {
 	return word
 }
 
+// migrateTimeout bounds a migration, with the waits for other processes that migrate and for transactions that use the
+// tables, when the caller's context has no deadline. Making a large table anew takes longer than any other call.
+const migrateTimeout = 15 * time.Minute
+
 // migrate runs the plan to version to in one transaction. down says that to may be below the present version.
 func (s *Store) migrate(ctx context.Context, to int, down bool) (steps []MigrationStep, err error) {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := bounded(ctx, max(migrateTimeout, s.cfg.Timeout))
 	defer cancel()
 	err = s.d.exclusively(ctx, func(q querier) error {
 		_, err := q.exec(ctx, s.names.sql(`CREATE TABLE IF NOT EXISTS {migrations} (

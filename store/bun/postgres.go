@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -192,17 +194,40 @@ func (p *postgres) identity(ctx context.Context, q querier) (string, error) {
 
 func (p *postgres) folder() string { return "postgres" }
 
+// migrateLockWait is how long a migration waits for a table that others use. While it waits, it keeps everybody else from
+// the table; then it lets them pass and tries again.
+const migrateLockWait = time.Second
+
 // exclusively implements dialect. The lock ends with the transaction, also when this process is killed.
 func (p *postgres) exclusively(ctx context.Context, f func(q querier) error) error {
-	return p.inTx(ctx, p.db, func(q querier) error {
-		if _, err := q.exec(ctx, `SELECT pg_advisory_xact_lock($1::bigint)`, p.lockKey()); err != nil {
+	for {
+		err := p.inTx(ctx, p.db, func(q querier) error {
+			if _, err := q.exec(ctx, `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`); err != nil {
+				return err
+			}
+			if _, err := q.exec(ctx, `SELECT pg_advisory_xact_lock($1::bigint)`, p.lockKey()); err != nil {
+				return err
+			}
+			if _, err := q.exec(ctx, fmt.Sprintf(`SET LOCAL lock_timeout = %d`, migrateLockWait.Milliseconds())); err != nil {
+				return err
+			}
+			if err := p.makeSchema(ctx, q); err != nil {
+				return err
+			}
+			return f(q)
+		})
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "55P03" {
 			return err
 		}
-		if err := p.makeSchema(ctx, q); err != nil {
-			return err
+		timer := time.NewTimer(migrateLockWait + rand.N(migrateLockWait))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("tables are in use by long transactions: %w", err)
+		case <-timer.C:
 		}
-		return f(q)
-	})
+	}
 }
 
 // makeSchema makes the schema unless it is there: IF NOT EXISTS asks for the right to make one even then.

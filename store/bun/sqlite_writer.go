@@ -156,9 +156,18 @@ func (w *sqliteWriter) read(ctx context.Context, f func(q querier) error) error 
 	return untilFree(ctx, time.Now().Add(w.wait), func() error { return f(w) })
 }
 
+// scriptWait bounds the wait of a script for the write lock: another process may be making a large table anew.
+const scriptWait = 2 * time.Minute
+
 // script runs f, whose statements may each be several, in a transaction that has the write lock.
 func (w *sqliteWriter) script(ctx context.Context, f func(q querier) error) error {
-	return w.write(ctx, func(querier) error { return f(sqlQuerier{c: w.conn}) })
+	for deadline := time.Now().Add(scriptWait); ; {
+		err := w.write(ctx, func(querier) error { return f(sqlQuerier{c: w.conn}) })
+		var locked *lockedError
+		if !errors.As(err, &locked) || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // connect takes the connection out of the pool, if need be.

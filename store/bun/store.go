@@ -38,16 +38,16 @@ func Open(ctx context.Context, dsn string, cfg ...Config) (*Store, error) {
 		return nil, fmt.Errorf("bunstore: open: %w", err)
 	}
 	s := &Store{cfg: c, names: newNames(c), owned: true}
-	ctx, cancel := s.bounded(ctx)
+	begun, cancel := s.bounded(ctx)
 	defer cancel()
 	switch scheme, rest, _ := strings.Cut(dsn, ":"); scheme {
 	case "postgres", "postgresql":
-		err = openPostgres(ctx, s, dsn)
+		err = openPostgres(begun, s, dsn)
 	case "sqlite", "file":
 		if scheme == "file" {
 			rest = dsn
 		}
-		err = openSQLite(ctx, s, rest)
+		err = openSQLite(begun, s, rest)
 	default:
 		err = fmt.Errorf("address %q: want postgres://… or sqlite:FILE", redact(dsn))
 	}
@@ -63,7 +63,7 @@ func Open(ctx context.Context, dsn string, cfg ...Config) (*Store, error) {
 
 // New makes a store of the application's own database, which stays the application's to close. It refuses one that is
 // unsuitable, with the reason, and makes or checks the tables as cfg says. It takes at most Config.Timeout, 30 s by
-// default.
+// default, for each step; migrations have 15 minutes.
 func New(db *bun.DB, cfg Config) (*Store, error) {
 	c, err := cfg.filled()
 	if err != nil {
@@ -73,13 +73,14 @@ func New(db *bun.DB, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("bunstore: new: the *bun.DB is nil")
 	}
 	s := &Store{cfg: c, names: newNames(c), db: db}
-	ctx, cancel := s.bounded(context.Background())
+	ctx := context.Background()
+	begun, cancel := s.bounded(ctx)
 	defer cancel()
 	switch name := db.Dialect().Name(); name {
 	case bundialect.PG:
-		err = newPostgres(ctx, s)
+		err = newPostgres(begun, s)
 	case bundialect.SQLite:
-		err = newSQLite(ctx, s)
+		err = newSQLite(begun, s)
 	default:
 		err = fmt.Errorf("unsuitable database: dialect %s; want pgdialect or sqlitedialect", name)
 	}
@@ -95,14 +96,18 @@ func New(db *bun.DB, cfg Config) (*Store, error) {
 
 // start checks the database and its tables.
 func (s *Store) start(ctx context.Context) error {
-	if err := s.d.check(ctx); err != nil {
+	begun, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := s.d.check(begun); err != nil {
 		return s.d.classify(err)
 	}
 	if err := s.prepare(ctx); err != nil {
 		return s.d.classify(err)
 	}
 	if s.cfg.Migrate != Off {
-		if _, err := s.identity(ctx, true); err != nil {
+		ended, cancel := s.bounded(ctx)
+		defer cancel()
+		if _, err := s.identity(ended, true); err != nil {
 			return s.d.classify(err)
 		}
 	}
