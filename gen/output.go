@@ -115,6 +115,9 @@ func (o *outputDir) write(files map[string][]byte, changes []Change) (err error)
 			continue
 		}
 		name := filepath.Join(o.dir, filepath.FromSlash(c.Path))
+		if target, err := filepath.EvalSymlinks(name); err == nil {
+			name = target // a link stays one
+		}
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
