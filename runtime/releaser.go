@@ -21,6 +21,9 @@ type releaser struct {
 // releaseEvery is how often one process looks for what somebody else has left to release.
 const releaseEvery = time.Second
 
+// lastReleases is how often a stop tries again when the store stumbles: there are others to do it.
+const lastReleases = 3
+
 func newReleaser(p *Pool) *releaser {
 	r := &releaser{pool: p, woken: make(chan struct{}, 1), closing: make(chan struct{})}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
@@ -38,7 +41,7 @@ func (r *releaser) wake() {
 }
 
 // stop does what is asked already, so that the children of the last jobs need not wait for somebody else, but for no
-// longer than grace.
+// longer than grace, and with a few tries only when the store is away.
 func (r *releaser) stop(grace time.Duration) {
 	timer := time.AfterFunc(grace, r.giveUp)
 	close(r.closing)
@@ -59,17 +62,30 @@ func (r *releaser) run() {
 				return
 			}
 		}
-		for {
+		for try := 0; ; try++ {
 			err := r.release()
 			if err == nil {
 				break
 			}
-			if r.ctx.Err() == nil {
-				r.pool.log.Error("jobs that wait for others cannot be released; trying again", "err", err)
-			}
-			if !pauseFor(r.ctx, pauseMax) {
+			if r.ctx.Err() != nil || last && (try >= lastReleases || !transient(err)) {
 				return
 			}
+			wait := pauseBefore(try)
+			if !transient(err) {
+				wait = pauseMax
+				r.pool.log.Error("jobs that wait for others cannot be released; trying again", "err", err)
+			}
+			if last {
+				pauseFor(r.ctx, wait)
+				continue
+			}
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-r.closing:
+				last, try = true, -1
+			}
+			timer.Stop()
 		}
 	}
 }
@@ -78,11 +94,17 @@ func (r *releaser) run() {
 func (r *releaser) release() error {
 	for {
 		var got Released
-		err := r.pool.health.retry(r.ctx, func(ctx context.Context) (err error) {
+		err := bounded(r.ctx, func(ctx context.Context) (err error) {
 			got, err = r.pool.session.Release(ctx, dutyBatch)
 			return err
 		})
-		if err != nil {
+		switch {
+		case err == nil:
+			r.pool.health.report(nil)
+		case transient(err) && r.ctx.Err() == nil:
+			r.pool.health.report(err)
+			return err
+		default:
 			return err
 		}
 		if len(got.Queues) > 0 || got.Ready > 0 && got.Next >= 0 {
