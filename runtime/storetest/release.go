@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -30,6 +31,36 @@ func (e *env) runAll(w *worker, want []jobrt.ID) {
 }
 
 var releaseCases = []testCase{
+	{name: "a job starts though an open transaction gives it a child", tx: true, run: func(e *env) {
+		if e.h.SingleWriter {
+			return // the start waits for the transaction
+		}
+		w := e.worker()
+		parent := e.insert(newJob())[0]
+		c := w.prefetch(1)[0]
+		t := e.begin()
+		child := t.insert(node(after(jobrt.IfSucceeded, parent)))[0]
+		answer := make(chan error, 1)
+		go func() {
+			started, err := w.session.Start(e.ctx, []jobrt.Ref{c.Ref})
+			if err == nil && len(started) != 1 {
+				err = errors.New("the job was not started")
+			}
+			answer <- err
+		}()
+		select { // a store may wait for the transaction: give it the time to
+		case err := <-answer:
+			answer <- err
+		case <-time.After(lockedWait):
+		}
+		t.commit()
+		if err := <-answer; err != nil {
+			e.Fatal(err)
+		}
+		e.mustFinish(succeed(c.Ref))
+		e.wantRelease(w, 1, 0)
+		e.end(w, child, succeed)
+	}},
 	{name: "parents that end in one Finish release their child once", run: func(e *env) {
 		w := e.worker()
 		parents := e.insert(newJobs(20)...)

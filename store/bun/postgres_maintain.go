@@ -73,7 +73,7 @@ func (p *postgres) makePartitions(ctx context.Context, ahead int) error {
 		}
 		err := p.attachPartition(ctx, day)
 		var pg *pgconn.PgError
-		if errors.As(err, &pg) && (pg.Code == "23514" || pg.Code == "42P07" || pg.Code == "42P17" || pg.Code == "55P03") {
+		if errors.As(err, &pg) && (pg.Code == "23514" || pg.Code == "23505" || pg.Code == "42P07" || pg.Code == "42P17" || pg.Code == "55P03") {
 			continue // rows in the default partition, made by somebody else meanwhile, or history is locked
 		}
 		if err != nil {

@@ -242,6 +242,13 @@ func (p *postgres) lockBatches(ctx context.Context, q querier, ids []jobrt.ID) e
 const lockLiveSQL = `
 SELECT id, followed, keep_result FROM {jobs} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR KEY SHARE`
 
+// orderMarksSQL locks parents that are about to be marked, in one order, so that two inserts don't wait for each other. In:
+// ids.
+var orderMarksSQL = map[string]string{
+	"{jobs}": `SELECT FROM {jobs} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR NO KEY UPDATE`,
+	"{dead}": `SELECT FROM {dead} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR NO KEY UPDATE`,
+}
+
 // followLiveSQL marks locked live parents. In: ids, whether they are to keep their results.
 const followLiveSQL = `
 UPDATE {jobs} SET followed = true, keep_result = keep_result OR $2::boolean
@@ -257,19 +264,23 @@ const followDeadSQL = `
 UPDATE {dead} SET followed = true, keep_result = keep_result OR $2::boolean
 WHERE id = ANY ($1::text::uuid[]) AND NOT (followed AND (keep_result OR NOT $2::boolean))`
 
-// endedSQL finds parents that have ended otherwise, or that are batches, which it locks.
+// lockParentBatchesSQL locks parents that are batches; endedSQL finds those that have ended otherwise, each by a look into
+// the one partition that may have it; forgottenSQL those that history has forgotten, which were kept for others.
 //
-// In: ids. Out: id, state, whether it is a batch, whether its result was kept. What history has forgotten was kept for others.
-const endedSQL = `
-SELECT id, state, false, result IS NOT NULL OR keep_result FROM {history} WHERE id = ANY ($1::text::uuid[])
-UNION ALL
-SELECT o.id, o.state, false, true FROM {outcomes} o
-WHERE o.id = ANY ($1::text::uuid[]) AND o.kind IS NOT NULL AND o.state <> 'dead'
-	AND NOT EXISTS (SELECT FROM {history} h WHERE h.id = o.id)`
-
+// In: ids. Out: id, state, whether it is a batch, whether its result was kept.
 const lockParentBatchesSQL = `
 SELECT id, CASE state WHEN 'open' THEN 'waiting' WHEN 'failed' THEN 'dead' ELSE state END, true, false
 FROM {batches} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR KEY SHARE`
+
+const endedSQL = `
+SELECT x.id, h.state, false, h.kept
+FROM unnest($1::text::uuid[]) x(id)
+CROSS JOIN LATERAL (
+	SELECT state, result IS NOT NULL OR keep_result AS kept FROM {history} WHERE id = x.id OFFSET 0
+) h`
+
+const forgottenSQL = `
+SELECT id, state, false, true FROM {outcomes} WHERE id = ANY ($1::text::uuid[]) AND kind IS NOT NULL AND state <> 'dead'`
 
 // parentRounds bounds how often a parent is looked for that moves between the tables meanwhile.
 const parentRounds = 4
@@ -295,7 +306,7 @@ func (p *postgres) lockParents(ctx context.Context, q querier, ids []jobrt.ID, k
 		if ids = slices.DeleteFunc(ids, missing); len(ids) == 0 {
 			break
 		}
-		for _, text := range []string{endedSQL, lockParentBatchesSQL} {
+		for _, text := range []string{lockParentBatchesSQL, endedSQL, forgottenSQL} {
 			err := collect(ctx, q, func(r rows) error {
 				var id jobrt.ID
 				var s standing
@@ -306,6 +317,9 @@ func (p *postgres) lockParents(ctx context.Context, q querier, ids []jobrt.ID, k
 			if err != nil {
 				return nil, err
 			}
+			if ids = slices.DeleteFunc(ids, missing); len(ids) == 0 {
+				return known, nil
+			}
 		}
 	}
 	return known, nil
@@ -314,6 +328,7 @@ func (p *postgres) lockParents(ctx context.Context, q querier, ids []jobrt.ID, k
 // lockStored locks parents in the table of live or of dead jobs, and marks them there.
 func (p *postgres) lockStored(ctx context.Context, q querier, lock, follow string, ids []jobrt.ID, keep map[jobrt.ID]bool, known map[jobrt.ID]standing) error {
 	unmarked := make(map[bool][]jobrt.ID)
+	var marks []jobrt.ID
 	err := collect(ctx, q, func(r rows) error {
 		var id jobrt.ID
 		var followed, keeps bool
@@ -332,11 +347,21 @@ func (p *postgres) lockStored(ctx context.Context, q querier, lock, follow strin
 		known[id] = s
 		if !followed || keep[id] && !keeps {
 			unmarked[keep[id]] = append(unmarked[keep[id]], id)
+			marks = append(marks, id)
 		}
 		return nil
 	}, p.n.sql(lock), idArray(ids))
 	if err != nil {
 		return err
+	}
+	if len(marks) > 1 {
+		table := "{jobs}"
+		if lock == lockDeadParentsSQL {
+			table = "{dead}"
+		}
+		if _, err := q.exec(ctx, p.n.sql(orderMarksSQL[table]), idArray(marks)); err != nil {
+			return err
+		}
 	}
 	for _, keeps := range []bool{false, true} {
 		if len(unmarked[keeps]) > 0 {

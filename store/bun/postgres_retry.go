@@ -15,7 +15,7 @@ import (
 const hurrySQL = `
 WITH l AS MATERIALIZED (
 	SELECT t.c FROM unnest($1::text::uuid[]) x(id) CROSS JOIN LATERAL (
-		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND state IS NOT DISTINCT FROM 'scheduled' FOR UPDATE
+		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND state IS NOT DISTINCT FROM 'scheduled' FOR NO KEY UPDATE
 	) t
 )
 UPDATE {jobs} SET state = 'ready', run_at = statement_timestamp()
@@ -56,8 +56,13 @@ func (p *postgres) retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error
 	err := p.inTx(ctx, p.db, func(q querier) error {
 		sorted := slices.SortedFunc(slices.Values(ids), compareIDs)
 		var err error
-		if changed, err = idSet(ctx, q, p.n.sql(hurrySQL), idArray(sorted)); err != nil {
-			return err
+		changed = make(map[jobrt.ID]bool)
+		for range 2 { // once more with a fresh snapshot, for rows that were changed meanwhile
+			hurried, err := idSet(ctx, q, p.n.sql(hurrySQL), idArray(sorted))
+			if err != nil {
+				return err
+			}
+			maps.Copy(changed, hurried)
 		}
 		var revived map[jobrt.ID]bool
 		revived, conflicts, err = p.revive(ctx, q, sorted, true)

@@ -115,7 +115,7 @@ SELECT id, lease_seq FROM {jobs} WHERE lease_owner = $1::text::uuid AND state = 
 const startSQL = `
 WITH l AS MATERIALIZED (
 	SELECT t.c FROM unnest($1::text::uuid[], $2::text::bigint[]) x(id, seq) CROSS JOIN LATERAL (
-		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND lease_seq = x.seq FOR UPDATE
+		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND lease_seq = x.seq FOR NO KEY UPDATE
 	) t
 )
 UPDATE {jobs} SET started = true WHERE ctid = ANY (ARRAY(SELECT c FROM l)) RETURNING id, lease_seq`
@@ -127,16 +127,25 @@ func (s *pgSession) Start(ctx context.Context, refs []jobrt.Ref) ([]jobrt.Ref, e
 	}
 	ctx, cancel := s.p.s.bounded(ctx)
 	defer cancel()
-	ids, seqs := refArrays(slices.Compact(slices.SortedFunc(slices.Values(refs), compareRefs)))
 	ours := make(map[jobrt.Ref]bool, len(refs))
-	err := collect(ctx, s.work, func(r rows) error {
-		var ref jobrt.Ref
-		err := r.Scan(&ref.ID, &ref.LeaseSeq)
-		ours[ref] = true
-		return err
-	}, s.p.n.sql(startSQL), ids, seqs)
-	if err != nil {
-		return nil, s.failed("start", s.p.alone(err))
+	missing := slices.Compact(slices.SortedFunc(slices.Values(refs), compareRefs))
+	// A row that another transaction has changed meanwhile, an insert of a child say, is left alone: only a look with a
+	// fresh snapshot tells that it is no longer ours.
+	for range conflictTries {
+		ids, seqs := refArrays(missing)
+		err := collect(ctx, s.work, func(r rows) error {
+			var ref jobrt.Ref
+			err := r.Scan(&ref.ID, &ref.LeaseSeq)
+			ours[ref] = true
+			return err
+		}, s.p.n.sql(startSQL), ids, seqs)
+		if err != nil {
+			return nil, s.failed("start", s.p.alone(err))
+		}
+		missing = slices.DeleteFunc(missing, func(r jobrt.Ref) bool { return ours[r] })
+		if len(missing) == 0 {
+			break
+		}
 	}
 	var started []jobrt.Ref
 	for _, r := range refs {
