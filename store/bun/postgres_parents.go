@@ -117,14 +117,20 @@ RETURNING id`
 // In: ids. Out: those that are known.
 const knownBatchesSQL = `SELECT id FROM {batches} WHERE id = ANY ($1::text::uuid[])`
 
-// lockBatchesSQL locks batches that get members, so that none completes meanwhile.
+// keepBatchesSQL keeps batches from being given another state. What the statement itself reads may be old: a KEY SHARE lock
+// passes over versions of a row. So the states are read by another one, with a snapshot from after the lock.
+//
+// In: ids.
+const keepBatchesSQL = `SELECT FROM {batches} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR KEY SHARE`
+
+// joinedBatchesSQL reads batches that get members, and are kept.
 //
 // In: ids. Out: id, state, whether it was cancelled, and its live members with what has not been folded.
-const lockBatchesSQL = `
+const joinedBatchesSQL = `
 SELECT b.id, b.state, b.cancelling IS NOT NULL, b.total - b.succeeded - b.cancelled - b.skipped - b.dead + (
 	SELECT coalesce(sum(d.total - d.succeeded - d.cancelled - d.skipped - d.dead), 0)
 	FROM {batch_deltas} d WHERE d.batch_id = b.id)
-FROM {batches} b WHERE b.id = ANY ($1::text::uuid[]) ORDER BY b.id FOR KEY SHARE OF b`
+FROM {batches} b WHERE b.id = ANY ($1::text::uuid[]) ORDER BY b.id`
 
 // insertBatches stores the call's batches and returns those that were new. It fails when a batch takes no more members.
 func (p *postgres) insertBatches(ctx context.Context, q querier, g *graph) (map[jobrt.ID]bool, error) {
@@ -204,6 +210,9 @@ func (p *postgres) lockBatches(ctx context.Context, q querier, ids []jobrt.ID) e
 		return nil
 	}
 	slices.SortFunc(ids, compareIDs)
+	if _, err := q.exec(ctx, p.n.sql(keepBatchesSQL), idArray(ids)); err != nil {
+		return err
+	}
 	found := make(map[jobrt.ID]bool)
 	var closed error
 	err := collect(ctx, q, func(r rows) error {
@@ -222,7 +231,7 @@ func (p *postgres) lockBatches(ctx context.Context, q querier, ids []jobrt.ID) e
 			closed = e
 		}
 		return nil
-	}, p.n.sql(lockBatchesSQL), idArray(ids))
+	}, p.n.sql(joinedBatchesSQL), idArray(ids))
 	if err != nil || closed != nil {
 		return cmp.Or(err, closed)
 	}
@@ -264,13 +273,13 @@ const followDeadSQL = `
 UPDATE {dead} SET followed = true, keep_result = keep_result OR $2::boolean
 WHERE id = ANY ($1::text::uuid[]) AND NOT (followed AND (keep_result OR NOT $2::boolean))`
 
-// lockParentBatchesSQL locks parents that are batches; endedSQL finds those that have ended otherwise, each by a look into
+// parentBatchesSQL finds parents that are batches, which are kept; endedSQL finds those that have ended otherwise, each by a look into
 // the one partition that may have it; forgottenSQL those that history has forgotten, which were kept for others.
 //
 // In: ids. Out: id, state, whether it is a batch, whether its result was kept.
-const lockParentBatchesSQL = `
+const parentBatchesSQL = `
 SELECT id, CASE state WHEN 'open' THEN 'waiting' WHEN 'failed' THEN 'dead' ELSE state END, true, false
-FROM {batches} WHERE id = ANY ($1::text::uuid[]) ORDER BY id FOR KEY SHARE`
+FROM {batches} WHERE id = ANY ($1::text::uuid[])`
 
 const endedSQL = `
 SELECT x.id, h.state, false, h.kept
@@ -306,7 +315,10 @@ func (p *postgres) lockParents(ctx context.Context, q querier, ids []jobrt.ID, k
 		if ids = slices.DeleteFunc(ids, missing); len(ids) == 0 {
 			break
 		}
-		for _, text := range []string{lockParentBatchesSQL, endedSQL, forgottenSQL} {
+		if _, err := q.exec(ctx, p.n.sql(keepBatchesSQL), idArray(ids)); err != nil {
+			return nil, err
+		}
+		for _, text := range []string{parentBatchesSQL, endedSQL, forgottenSQL} {
 			err := collect(ctx, q, func(r rows) error {
 				var id jobrt.ID
 				var s standing
