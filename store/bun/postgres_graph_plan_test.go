@@ -120,7 +120,7 @@ func TestPlansStayBoundedAmongTheEdgesOfOthers(t *testing.T) {
 				most float64
 			}{
 				{"finish", toHistory, historyArgs, 1000},
-				{"untold", untoldSQL, []any{jobrt.ID{}.String(), 500}, 100},
+				{"untold", untoldSQL, []any{jobrt.ID{}.String(), 500}, 2000},
 				{"decided", decidedSQL, []any{told, `{succeeded}`, 1000}, 2000},
 				{"close edges", closeEdgesSQL, []any{idText, positionText, true}, 2000},
 				{"verdicts", verdictsSQL, []any{idText}, 2000},
