@@ -113,14 +113,18 @@ func TestPlansStayBoundedAmongTheEdgesOfOthers(t *testing.T) {
 			}
 		}
 		for _, plan := range []string{"force_custom_plan", "force_generic_plan"} {
+			// Each plan is that of a statement which is rolled back: its index entries would count in the next round.
+			if _, err := s.d.own().exec(ctx, s.names.sql("VACUUM (INDEX_CLEANUP ON) {outcomes}")); err != nil {
+				t.Fatal(err)
+			}
 			for _, c := range []struct { // what the statements before have left of rows in the indexes counts, too
 				name string
 				text string
 				args []any
 				most float64
 			}{
+				{"untold", untoldSQL, []any{jobrt.ID{}.String(), 500}, 100},
 				{"finish", toHistory, historyArgs, 1000},
-				{"untold", untoldSQL, []any{jobrt.ID{}.String(), 500}, 2000},
 				{"decided", decidedSQL, []any{told, `{succeeded}`, 1000}, 2000},
 				{"close edges", closeEdgesSQL, []any{idText, positionText, true}, 2000},
 				{"verdicts", verdictsSQL, []any{idText}, 2000},
