@@ -34,7 +34,8 @@ type MigrationStep struct {
 
 // SchemaError says that the tables are not at the version that this build works with.
 type SchemaError struct {
-	// Have is the database's version, 0 for none; Want is this build's.
+	// Have is the version up to which the database has all migrations, 0 for none, or its newest one when this build does
+	// not know that; Want is this build's.
 	Have, Want int
 	// Command updates the tables; empty when the tables are newer than this build.
 	Command string
@@ -107,11 +108,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch have := newest(applied); {
+	switch have := complete(known, applied); {
+	case newest(applied) > want:
+		return &SchemaError{Have: newest(applied), Want: want}
 	case have == want:
 		return nil
-	case have > want:
-		return &SchemaError{Have: have, Want: want}
 	case s.cfg.Migrate == Check:
 		return &SchemaError{Have: have, Want: want, Command: s.migrateCommand()}
 	}
@@ -198,6 +199,9 @@ func (s *Store) step(ctx context.Context, q querier, step MigrationStep) error {
 }
 
 // plan returns the steps to version to, the newest one when it is negative.
+//
+// A version below the newest one that the database has may be missing there: it came to this build later. It is applied
+// on the way up.
 func (s *Store) plan(ctx context.Context, q querier, to int) ([]MigrationStep, error) {
 	known, err := s.known()
 	if err != nil {
@@ -219,17 +223,19 @@ func (s *Store) plan(ctx context.Context, q querier, to int) ([]MigrationStep, e
 		return nil, &SchemaError{Have: have, Want: want}
 	}
 	var steps []MigrationStep
-	for _, m := range known {
-		if m.version > have && m.version <= to {
-			steps = append(steps, MigrationStep{Migration: Migration{Version: m.version, Name: m.name}, SQL: s.names.sql(m.up)})
+	if to < have {
+		for _, m := range slices.Backward(known) {
+			if at, there := applied[m.version]; there && m.version > to {
+				steps = append(steps, MigrationStep{
+					Migration: Migration{Version: m.version, Name: m.name, Applied: at}, Down: true, SQL: s.names.sql(m.down),
+				})
+			}
 		}
+		return steps, nil
 	}
-	for _, m := range slices.Backward(known) {
-		if m.version <= have && m.version > to {
-			steps = append(steps, MigrationStep{
-				Migration: Migration{Version: m.version, Name: m.name, Applied: applied[m.version]},
-				Down:      true, SQL: s.names.sql(m.down),
-			})
+	for _, m := range known {
+		if _, there := applied[m.version]; !there && m.version <= to {
+			steps = append(steps, MigrationStep{Migration: Migration{Version: m.version, Name: m.name}, SQL: s.names.sql(m.up)})
 		}
 	}
 	return steps, nil
@@ -262,6 +268,18 @@ func newest(applied map[int]time.Time) int {
 	return version
 }
 
+// complete is the version up to which all known migrations are applied.
+func complete(known []migration, applied map[int]time.Time) int {
+	version := 0
+	for _, m := range known {
+		if _, there := applied[m.version]; !there {
+			return version
+		}
+		version = m.version
+	}
+	return version
+}
+
 // migration is a pair of files, 0001_name.up.sql and 0001_name.down.sql.
 type migration struct {
 	version  int
@@ -269,7 +287,7 @@ type migration struct {
 	up, down string
 }
 
-// known reads the migrations of this build, in order of their versions: 1, 2, 3 and so on.
+// known reads the migrations of this build, in order of their versions. Numbers may be left out.
 func (s *Store) known() ([]migration, error) {
 	dir := path.Join("migrations", s.d.folder())
 	entries, err := migrationFiles.ReadDir(dir)
@@ -284,8 +302,8 @@ func (s *Store) known() ([]migration, error) {
 		}
 		number, name, _ := strings.Cut(base, "_")
 		version, err := strconv.Atoi(number)
-		if err != nil || version != len(all)+1 {
-			return nil, fmt.Errorf("migration file %s: want version %d", e.Name(), len(all)+1)
+		if err != nil || len(all) > 0 && version <= all[len(all)-1].version {
+			return nil, fmt.Errorf("migration file %s: want a version of its own in four digits", e.Name())
 		}
 		up, err := migrationFiles.ReadFile(path.Join(dir, e.Name()))
 		if err != nil {

@@ -3,7 +3,9 @@
 package bunstore
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,4 +247,39 @@ func runAll(tb testing.TB, s *Store, edits ...func(*jobrt.Finish)) int {
 		tb.Fatal(err)
 	}
 	return len(jobs)
+}
+
+func TestAMigrationThatCameLaterIsAppliedBelowTheNewest(t *testing.T) {
+	s := newSQLiteStore(t)
+	ctx := testContext(t)
+	if _, err := s.MigrateDown(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := s.MigrationPlan(ctx, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := plan[0]
+	for _, step := range plan[1:] {
+		if step.Name == "services" { // needs nothing of the one that is left out
+			if err := s.step(ctx, s.d.own(), step); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.cfg.Migrate = Check
+	var schema *SchemaError
+	if err := s.prepare(ctx); !errors.As(err, &schema) || schema.Have != 1 {
+		t.Errorf("check with a gap: %v; want a schema error that has version 1", err)
+	}
+	steps, err := s.MigrateUp(ctx)
+	if err != nil || len(steps) != len(plan)-1 || steps[0].Version != late.Version {
+		t.Fatalf("up: %d steps, %v; want %d, from %d", len(steps), err, len(plan)-1, late.Version)
+	}
+	if err := s.prepare(ctx); err != nil {
+		t.Error(err)
+	}
+	if all, err := s.Migrations(ctx); err != nil || slices.ContainsFunc(all, func(m Migration) bool { return m.Applied.IsZero() }) {
+		t.Errorf("migrations: %v, %v; want all applied", all, err)
+	}
 }
