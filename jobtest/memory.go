@@ -34,6 +34,7 @@ type Memory struct {
 	services map[string]service
 	batches  map[jobrt.ID]*batchRow
 	effects  map[string]*effect
+	audits   []jobrt.AuditEntry // oldest first
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
@@ -184,6 +185,9 @@ func (m *Memory) leave(r *row) {
 func (m *Memory) end(r *row, state jobrt.State, now time.Time) {
 	r.info.State, r.info.FinishedAt = state, now
 	r.ended = r.outcome()
+	if state != jobrt.StateDead {
+		r.info.Expires, r.info.LimitKey = 0, ""
+	}
 	delete(m.live, r.info.ID)
 }
 

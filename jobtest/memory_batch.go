@@ -37,7 +37,7 @@ func (b *batchRow) count() jobrt.BatchInfo {
 		switch {
 		case r.info.State == jobrt.StateSucceeded:
 			info.Succeeded++
-		case r.info.State == jobrt.StateCancelled:
+		case r.info.State == jobrt.StateCancelled, r.info.State == jobrt.StateExpired:
 			info.Cancelled++
 		case r.info.State == jobrt.StateSkipped:
 			info.Skipped++

@@ -79,8 +79,8 @@ func checkFinish(f jobrt.Finish) error {
 		}
 	}
 	switch f.Verdict {
-	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictDead, jobrt.VerdictRetry, jobrt.VerdictSnoozed,
-		jobrt.VerdictHandedBack:
+	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictExpired, jobrt.VerdictDead, jobrt.VerdictRetry,
+		jobrt.VerdictSnoozed, jobrt.VerdictHandedBack:
 		return nil
 	}
 	return fmt.Errorf("unknown verdict %q", f.Verdict)
@@ -108,6 +108,8 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 			r.info.Error = r.batch.cancelling
 		}
 		m.end(r, jobrt.StateCancelled, now)
+	case jobrt.VerdictExpired:
+		m.end(r, jobrt.StateExpired, now)
 	case jobrt.VerdictDead:
 		if f.Reason != jobrt.DeadUndecodable { // no handler has run
 			r.fail(f, now)

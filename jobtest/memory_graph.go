@@ -62,16 +62,19 @@ const (
 // conditions is the table of [jobrt.Condition]. Anything else waits.
 var conditions = map[jobrt.Condition]map[jobrt.State]decision{
 	jobrt.IfSucceeded: {
-		jobrt.StateSucceeded: holds, jobrt.StateCancelled: cancels, jobrt.StateSkipped: skips,
+		jobrt.StateSucceeded: holds, jobrt.StateCancelled: cancels, jobrt.StateExpired: cancels, jobrt.StateSkipped: skips,
 	},
 	jobrt.IfSucceededOrCancel: {
-		jobrt.StateSucceeded: holds, jobrt.StateDead: cancels, jobrt.StateCancelled: cancels, jobrt.StateSkipped: skips,
+		jobrt.StateSucceeded: holds, jobrt.StateDead: cancels, jobrt.StateCancelled: cancels, jobrt.StateExpired: cancels,
+		jobrt.StateSkipped: skips,
 	},
 	jobrt.IfEnded: {
-		jobrt.StateSucceeded: holds, jobrt.StateDead: holds, jobrt.StateCancelled: holds, jobrt.StateSkipped: holds,
+		jobrt.StateSucceeded: holds, jobrt.StateDead: holds, jobrt.StateCancelled: holds, jobrt.StateExpired: holds,
+		jobrt.StateSkipped: holds,
 	},
 	jobrt.IfFailed: {
-		jobrt.StateSucceeded: skips, jobrt.StateDead: holds, jobrt.StateCancelled: holds, jobrt.StateSkipped: skips,
+		jobrt.StateSucceeded: skips, jobrt.StateDead: holds, jobrt.StateCancelled: holds, jobrt.StateExpired: holds,
+		jobrt.StateSkipped: skips,
 	},
 }
 
@@ -116,7 +119,7 @@ func (r *row) why(d decision) string {
 		case o.State == jobrt.StateDead:
 			return what + " is dead"
 		default:
-			return what + " was cancelled"
+			return what + " was " + string(o.State)
 		}
 	}
 	return ""

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -80,9 +81,13 @@ func checkNew(n jobrt.NewJob) error {
 		return fmt.Errorf("job %s: priority %d is not within 1 and 9", n.ID, n.Priority)
 	case !json.Valid(n.Args) || !utf8.Valid(n.Args) || bytes.IndexByte(n.Args, 0) >= 0:
 		return fmt.Errorf("job %s: args are not JSON text", n.ID)
+	case !isText(n.Trace) || !isText(n.LimitKey):
+		return fmt.Errorf("job %s: trace %q or limit key %q is not text", n.ID, n.Trace, n.LimitKey)
 	}
 	return nil
 }
+
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // plan is one call of InsertGraph: what it will store. Nothing is stored before all is known to be right.
 type plan struct {
@@ -154,6 +159,7 @@ func (p *plan) planJob(n jobrt.NewJob) (*Tx, error) {
 			ID: n.ID, Service: n.Service, Kind: n.Kind, Queue: n.Queue, Priority: n.Priority, CreatedAt: p.now,
 			MaxRetries: n.MaxRetries, Args: bytes.Clone(n.Args), ArgsSchema: n.ArgsSchema, KeepResult: n.KeepResult,
 			Tags: slices.Clone(n.Tags), Origin: n.Origin, Batch: n.Batch, State: jobrt.StateWaiting, RunAt: p.now,
+			Expires: max(0, min(n.Expires, jobrt.MaxExpires)), Trace: n.Trace, LimitKey: n.LimitKey,
 		},
 	}
 	p.rows[n.ID] = r

@@ -96,7 +96,9 @@ func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*
 		if len(jobs) < req.Start && !r.suspect {
 			r.started, r.startedAt = true, now
 		}
-		jobs = append(jobs, r.claimed())
+		job := r.claimed()
+		job.Expired = r.info.Expires > 0 && now.Sub(r.info.RunAt) >= r.info.Expires
+		jobs = append(jobs, job)
 	}
 	clear(waiting[left:])
 	s.m.ready[req.Queue] = waiting[:left]
@@ -117,6 +119,7 @@ func (r *row) claimed() jobrt.ClaimedJob {
 		ArgsSchema: r.argsSchema, Attempt: i.Attempt, MaxRetries: i.MaxRetries, Crashes: i.Crashes,
 		Suspect: r.suspect, Started: r.started, Timeout: r.timeout, KeepResult: i.KeepResult,
 		Tags: slices.Clone(i.Tags), Origin: i.Origin, Batch: i.Batch, Parents: parents,
+		Trace: i.Trace, LimitKey: i.LimitKey,
 	}
 }
 

@@ -127,7 +127,7 @@ func (h Handle[R]) Await(ctx context.Context) (R, error) {
 		switch info.State {
 		case StateSucceeded:
 			return decodeResult(codec, info)
-		case StateDead, StateCancelled, StateSkipped:
+		case StateDead, StateCancelled, StateExpired, StateSkipped:
 			return zero, &JobError{ID: info.ID, Kind: info.Kind, State: info.State, Reason: info.Reason, Message: info.Error}
 		}
 		select {

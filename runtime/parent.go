@@ -22,7 +22,7 @@ func ParentOf[P any](codec Codec[P]) ParentType {
 type Failure struct {
 	ID   ID
 	Kind string // empty for a batch
-	// State is StateDead, StateCancelled or StateSkipped.
+	// State is StateDead, StateCancelled, StateExpired or StateSkipped.
 	State  State
 	Reason DeadReason // for StateDead
 	// Message of the last attempt, or why the job was cancelled or skipped.

@@ -115,6 +115,8 @@ type Store interface {
 	// because it is the truth; not done only removes the intent that this very claim has written. A key that is done
 	// keeps its first result.
 	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
+
+	OperateStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -185,7 +187,7 @@ type Tx interface {
 // State is where a job stands.
 type State string
 
-// The states of a job. The first four are live; the next three are in history; Dead has a [DeadReason].
+// The states of a job. The first four are live; the next four are in history; Dead has a [DeadReason].
 const (
 	StateWaiting   State = "waiting"   // for other jobs or batches: see JobInfo.Parents
 	StateScheduled State = "scheduled" // due later, or waiting for its next retry
@@ -194,6 +196,7 @@ const (
 	StateSucceeded State = "succeeded"
 	StateCancelled State = "cancelled"
 	StateSkipped   State = "skipped" // never ran: the condition that it waited for did not come true
+	StateExpired   State = "expired" // had not started by the end of NewJob.Expires; others see it as cancelled
 	StateDead      State = "dead"
 )
 
@@ -243,8 +246,15 @@ type NewJob struct {
 	// Timeout overrides the kind's; zero keeps it.
 	Timeout    time.Duration
 	KeepResult bool
-	Tags       []string
-	Origin     Origin
+	// Expires, when positive, is how long after it was due the job may start, whatever attempt it is: later it ends as
+	// StateExpired instead. At most [MaxExpires]; what is longer is taken as that.
+	Expires time.Duration
+	Tags    []string
+	Origin  Origin
+	// Trace is the trace context of whoever made the job; empty for none. UTF-8 without NUL.
+	Trace string
+	// LimitKey is the value by which the limits of the job's kind tell jobs apart; empty for none. UTF-8 without NUL.
+	LimitKey string
 	// Parents are what the job waits for: it is due Delay after their conditions hold, and not before RunAt.
 	Parents []Parent
 	// Batch that the job is a member of; zero for none.
@@ -306,8 +316,13 @@ type ClaimedJob struct {
 	Started    bool
 	Timeout    time.Duration
 	KeepResult bool
-	Tags       []string
-	Origin     Origin
+	// Expired is set when the claim came later than NewJob.Expires after the job was due, by the store's clock: the
+	// caller ends it with VerdictExpired and does not run it.
+	Expired  bool
+	Tags     []string
+	Origin   Origin
+	Trace    string
+	LimitKey string
 	// Batch that the job is a member of; zero for none.
 	Batch ID
 	// Parents are the outcomes that the handler takes, those with a Slot other than SlotNone, in the order of
@@ -322,6 +337,7 @@ type Verdict string
 const (
 	VerdictSucceeded  Verdict = "succeeded"   // to history, with Result
 	VerdictCancelled  Verdict = "cancelled"   // to history, with Error
+	VerdictExpired    Verdict = "expired"     // to history, with Error; no attempt charged
 	VerdictDead       Verdict = "dead"        // to dead, with Reason and Error
 	VerdictRetry      Verdict = "retry"       // one attempt more, back after Delay; no suspect any more
 	VerdictSnoozed    Verdict = "snoozed"     // back after Delay, no attempt charged
@@ -338,7 +354,7 @@ type Finish struct {
 	// Result is the JSON of the result, nil when it is not kept.
 	Result []byte
 	// Error of the attempt: for VerdictRetry, VerdictDead and VerdictCancelled. For VerdictSucceeded it says why the
-	// result is missing, and is shown with the job.
+	// result is missing, for VerdictExpired when the job was due; both are shown with the job.
 	Error *AttemptError
 	// Schema is the fingerprint under which the arguments did not decode, for DeadUndecodable.
 	Schema string
@@ -441,30 +457,37 @@ type QueueInfo struct {
 
 // JobInfo is a job as operators see it. Args and Result are JSON text.
 type JobInfo struct {
-	ID         ID            `json:"id"`
-	Service    string        `json:"service"`
-	Kind       string        `json:"kind"`
-	Queue      string        `json:"queue"`
-	State      State         `json:"state"`
-	Reason     DeadReason    `json:"reason,omitempty"`
-	Priority   int           `json:"priority"`
-	RunAt      time.Time     `json:"run_at"`
-	CreatedAt  time.Time     `json:"created_at"`
-	FinishedAt time.Time     `json:"finished_at,omitzero"`
-	Attempt    int           `json:"attempt"`
-	MaxRetries int           `json:"max_retries"`
-	Crashes    int           `json:"crashes"`
-	LeaseSeq   int64         `json:"lease_seq"`
-	Worker     ID            `json:"worker,omitzero"`
-	Args       []byte        `json:"-"`
-	ArgsSchema string        `json:"args_schema,omitempty"` // may be empty once the job has ended other than dead
-	Result     []byte        `json:"-"`
-	KeepResult bool          `json:"keep_result"`
-	Error      string        `json:"error,omitempty"`
-	Tags       []string      `json:"tags,omitempty"`
-	Origin     Origin        `json:"origin"`
-	Batch      ID            `json:"batch,omitzero"`
-	Attempts   []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
+	ID         ID         `json:"id"`
+	Service    string     `json:"service"`
+	Kind       string     `json:"kind"`
+	Queue      string     `json:"queue"`
+	State      State      `json:"state"`
+	Reason     DeadReason `json:"reason,omitempty"`
+	Priority   int        `json:"priority"`
+	RunAt      time.Time  `json:"run_at"`
+	CreatedAt  time.Time  `json:"created_at"`
+	FinishedAt time.Time  `json:"finished_at,omitzero"`
+	Attempt    int        `json:"attempt"`
+	MaxRetries int        `json:"max_retries"`
+	Crashes    int        `json:"crashes"`
+	LeaseSeq   int64      `json:"lease_seq"`
+	Worker     ID         `json:"worker,omitzero"`
+	Args       []byte     `json:"-"`
+	ArgsSchema string     `json:"args_schema,omitempty"` // may be empty once the job has ended other than dead
+	Result     []byte     `json:"-"`
+	KeepResult bool       `json:"keep_result"`
+	Error      string     `json:"error,omitempty"`
+	Tags       []string   `json:"tags,omitempty"`
+	Origin     Origin     `json:"origin"`
+	Batch      ID         `json:"batch,omitzero"`
+	// Expires is NewJob.Expires, zero for never; not of jobs in history.
+	Expires time.Duration `json:"expires,omitzero"`
+	Trace   string        `json:"trace,omitempty"`
+	// CancelRequested is why a running job is to be cancelled; empty when nobody has asked for it.
+	CancelRequested string `json:"cancel_requested,omitempty"`
+	// LimitKey is NewJob.LimitKey; not of jobs in history.
+	LimitKey string        `json:"limit_key,omitempty"`
+	Attempts []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
 	// Parents are what the job waits or has waited for, in the order of NewJob.Parents, at most the first 1,000; only
 	// from Store.Job.
 	Parents []ParentOutcome `json:"parents,omitempty"`

@@ -9,6 +9,7 @@ import "time"
 //	dead               waits        cancels              holds    holds
 //	dead, undecodable  waits        waits                waits    waits
 //	cancelled          cancels      cancels              holds    holds
+//	expired            cancels      cancels              holds    holds
 //	skipped            skips        skips                holds    skips
 //
 // A job with several parents runs once all conditions hold. One that skips or cancels ends the job at once, as skipped
@@ -104,7 +105,7 @@ type BatchInfo struct {
 	Cancelling string     `json:"cancelling,omitempty"` // the reason, once CancelBatch was called
 	Total      int        `json:"total"`
 	Succeeded  int        `json:"succeeded"`
-	Cancelled  int        `json:"cancelled"`
+	Cancelled  int        `json:"cancelled"` // expired ones too
 	Skipped    int        `json:"skipped"`
 	Dead       int        `json:"dead"` // undecodable ones excepted: they count as live
 	CreatedAt  time.Time  `json:"created_at"`

@@ -16,7 +16,7 @@ import (
 var (
 	states = []jobrt.State{
 		jobrt.StateWaiting, jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning,
-		jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateDead,
+		jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateExpired, jobrt.StateDead,
 	}
 	reasons = []jobrt.DeadReason{jobrt.DeadExhausted, jobrt.DeadPermanent, jobrt.DeadQuarantined, jobrt.DeadUndecodable, jobrt.DeadInDoubt}
 )

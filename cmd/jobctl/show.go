@@ -225,7 +225,7 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 	originRows(row, j.Origin)
 	switch {
 	case j.Error == "":
-	case j.State == jobrt.StateCancelled, j.State == jobrt.StateSkipped:
+	case j.State == jobrt.StateCancelled, j.State == jobrt.StateSkipped, j.State == jobrt.StateExpired:
 		row("because", "%s", j.Error)
 	default:
 		row("error", "%s", j.Error)

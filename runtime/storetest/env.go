@@ -263,6 +263,10 @@ func cancel(r jobrt.Ref) jobrt.Finish {
 	return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictCancelled, Error: failure("customer left")}
 }
 
+func expire(r jobrt.Ref) jobrt.Finish {
+	return jobrt.Finish{Ref: r, Verdict: jobrt.VerdictExpired, Error: failure("was due too long ago")}
+}
+
 func die(r jobrt.Ref, reason jobrt.DeadReason) jobrt.Finish {
 	f := jobrt.Finish{Ref: r, Verdict: jobrt.VerdictDead, Reason: reason, Error: failure("no such customer")}
 	if reason == jobrt.DeadUndecodable {
@@ -274,7 +278,7 @@ func die(r jobrt.Ref, reason jobrt.DeadReason) jobrt.Finish {
 // everyVerdict returns one Finish of r for each verdict.
 func everyVerdict(r jobrt.Ref) []jobrt.Finish {
 	return []jobrt.Finish{
-		succeedWith(r, `{"message_id":"m1"}`), cancel(r), die(r, jobrt.DeadExhausted), die(r, jobrt.DeadPermanent),
+		succeedWith(r, `{"message_id":"m1"}`), cancel(r), expire(r), die(r, jobrt.DeadExhausted), die(r, jobrt.DeadPermanent),
 		die(r, jobrt.DeadUndecodable), fail(r, time.Hour), snooze(r, time.Hour), handBack(r),
 	}
 }

@@ -155,8 +155,8 @@ var finishCases = []testCase{
 	}},
 	{name: "a batch with every verdict settles each in input order", run: func(e *env) {
 		w := e.worker()
-		e.insert(newJobs(8)...)
-		jobs := w.claim(8)
+		e.insert(newJobs(9)...)
+		jobs := w.claim(9)
 		slices.Reverse(jobs)
 		var fs []jobrt.Finish
 		for i, j := range jobs {
@@ -164,7 +164,7 @@ var finishCases = []testCase{
 		}
 		e.mustFinish(fs...)
 		for i, want := range []jobrt.State{
-			jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateDead, jobrt.StateDead, jobrt.StateDead,
+			jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateExpired, jobrt.StateDead, jobrt.StateDead, jobrt.StateDead,
 			jobrt.StateScheduled, jobrt.StateScheduled, jobrt.StateReady,
 		} {
 			e.wantState(jobs[i].ID, want)
@@ -211,7 +211,7 @@ var finishCases = []testCase{
 		e.insert(newJobs(20)...)
 		var fs []jobrt.Finish
 		for i, j := range w.claim(20) {
-			fs = append(fs, everyVerdict(j.Ref)[i%7]) // a hand-back could be claimed again
+			fs = append(fs, everyVerdict(j.Ref)[i%8]) // a hand-back could be claimed again
 		}
 		e.mustFinish(fs[:10]...)
 		e.mustFinish(fs...)

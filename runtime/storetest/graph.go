@@ -12,25 +12,25 @@ import (
 var verdicts = map[jobrt.Condition]map[string]jobrt.State{
 	jobrt.IfSucceeded: {
 		"succeeded": jobrt.StateReady, "dead": jobrt.StateWaiting, "undecodable": jobrt.StateWaiting,
-		"cancelled": jobrt.StateCancelled, "skipped": jobrt.StateSkipped,
+		"cancelled": jobrt.StateCancelled, "expired": jobrt.StateCancelled, "skipped": jobrt.StateSkipped,
 	},
 	jobrt.IfSucceededOrCancel: {
 		"succeeded": jobrt.StateReady, "dead": jobrt.StateCancelled, "undecodable": jobrt.StateWaiting,
-		"cancelled": jobrt.StateCancelled, "skipped": jobrt.StateSkipped,
+		"cancelled": jobrt.StateCancelled, "expired": jobrt.StateCancelled, "skipped": jobrt.StateSkipped,
 	},
 	jobrt.IfEnded: {
 		"succeeded": jobrt.StateReady, "dead": jobrt.StateReady, "undecodable": jobrt.StateWaiting,
-		"cancelled": jobrt.StateReady, "skipped": jobrt.StateReady,
+		"cancelled": jobrt.StateReady, "expired": jobrt.StateReady, "skipped": jobrt.StateReady,
 	},
 	jobrt.IfFailed: {
 		"succeeded": jobrt.StateSkipped, "dead": jobrt.StateReady, "undecodable": jobrt.StateWaiting,
-		"cancelled": jobrt.StateReady, "skipped": jobrt.StateSkipped,
+		"cancelled": jobrt.StateReady, "expired": jobrt.StateReady, "skipped": jobrt.StateSkipped,
 	},
 }
 
 // endings are the ways of a job to end by its own Finish.
 var endings = map[string]func(jobrt.Ref) jobrt.Finish{
-	"succeeded": succeed, "dead": perish, "undecodable": garbled, "cancelled": cancel,
+	"succeeded": succeed, "dead": perish, "undecodable": garbled, "cancelled": cancel, "expired": expire,
 }
 
 // parentOf returns a live job and the function that ends it in the named way.

@@ -71,6 +71,7 @@ func Run(t *testing.T, h Harness) {
 		{"BatchEnd", batchEndCases},
 		{"Effect", effectCases},
 		{"EffectTx", effectTxCases},
+		{"Operate", operateCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

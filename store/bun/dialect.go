@@ -48,6 +48,8 @@ type dialect interface {
 	// finish settles distinct claims, sorted by id. Results are in input order.
 	finish(ctx context.Context, q querier, batch []jobrt.Finish) ([]jobrt.FinishResult, error)
 
+	operateDialect
+
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.
 	classify(err error) error

@@ -33,7 +33,7 @@ func decide(on jobrt.Condition, parent jobrt.State) decision {
 			return cancels
 		}
 		return holds
-	case jobrt.StateCancelled:
+	case jobrt.StateCancelled, jobrt.StateExpired:
 		if on == jobrt.IfSucceeded || on == jobrt.IfSucceededOrCancel {
 			return cancels
 		}

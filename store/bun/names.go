@@ -8,7 +8,7 @@ import (
 // tableNames are the tables, as {jobs}, {history} and so on in the text of a statement.
 var tableNames = []string{
 	"jobs", "history", "dead", "attempts", "kinds", "queues", "workers", "uniques", "duties", "migrations",
-	"edges", "outcomes", "batches", "batch_deltas", "effects", "services",
+	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

@@ -186,6 +186,11 @@ func checkNew(n *jobrt.NewJob) error {
 			return fmt.Errorf("tag %q: want UTF-8 text without NUL", tag)
 		}
 	}
+	for i, s := range [...]string{n.Trace, n.LimitKey} {
+		if len(s) > maxName || !isText(s) {
+			return fmt.Errorf("%s %.40q: want UTF-8 text without NUL, at most %d bytes", [...]string{"trace", "limit key"}[i], s, maxName)
+		}
+	}
 	for _, text := range []string{n.Origin.Service, n.Origin.Build, n.Origin.Host} {
 		if !isText(text) {
 			return fmt.Errorf("origin %q: want UTF-8 text without NUL", text)
@@ -243,7 +248,8 @@ func (p *finishPlan) results(settled []jobrt.FinishResult) []jobrt.FinishResult 
 // checkFinish refuses what has no meaning. Values that the database itself judges are left to it.
 func checkFinish(f *jobrt.Finish) error {
 	switch f.Verdict {
-	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictRetry, jobrt.VerdictSnoozed, jobrt.VerdictHandedBack:
+	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictExpired, jobrt.VerdictRetry, jobrt.VerdictSnoozed,
+		jobrt.VerdictHandedBack:
 		return nil
 	case jobrt.VerdictDead:
 		switch f.Reason {
@@ -305,3 +311,11 @@ func distinctIDs(ids []jobrt.ID) []jobrt.ID {
 
 // micros is how durations are stored.
 func micros(d time.Duration) int64 { return d.Microseconds() }
+
+// expiresMicros is how long after its due time a job may start, 0 for always.
+func expiresMicros(n *jobrt.NewJob) int64 {
+	if n.Expires <= 0 {
+		return 0
+	}
+	return max(1, micros(min(n.Expires, jobrt.MaxExpires)))
+}

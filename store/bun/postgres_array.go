@@ -87,6 +87,15 @@ func (c *column) hex(data []byte) {
 
 func (c *column) text(s string) { quoted(c, s) }
 
+// textOrNull writes text, NULL for the empty one.
+func (c *column) textOrNull(s string) {
+	if s == "" {
+		c.null()
+		return
+	}
+	quoted(c, s)
+}
+
 // json writes text, NULL for nil.
 func (c *column) json(data []byte) {
 	if data == nil {

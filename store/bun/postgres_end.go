@@ -6,7 +6,7 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// endSQL ends jobs that do not run, as cancelled or skipped, and closes what they wait for. Rows are found and fenced as
+// endSQL ends jobs that do not run, as cancelled, expired or skipped, and closes what they wait for. Rows are found and fenced as
 // Finish does; a job that runs, or that another transaction has locked, is left alone.
 //
 // In: ids, states, errors. Out: the ids that it ended.
@@ -21,10 +21,11 @@ WITH x AS MATERIALIZED (
 	DELETE FROM {jobs} WHERE ctid = ANY (ARRAY(SELECT c FROM l)) RETURNING *
 ), h AS (
 	INSERT INTO {history} (id, run_at, created_at, finished_at, lease_seq, settled_seq, ran_us, max_retries, attempt,
-		crashes, priority, keep_result, state, queue, kind, service, args_schema, error, args, tags, origin, batch_id)
+		crashes, priority, keep_result, state, queue, kind, service, args_schema, error, args, tags, origin, batch_id,
+		trace)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), d.lease_seq, d.settled_seq, 0, d.max_retries, d.attempt,
 		d.crashes, d.priority, d.keep_result, l.state, d.queue, d.kind, d.service, d.args_schema, l.error, d.args, d.tags,
-		d.origin, d.batch_id
+		d.origin, d.batch_id, d.trace
 	FROM d JOIN l ON l.id = d.id
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, error)
@@ -34,7 +35,7 @@ WITH x AS MATERIALIZED (
 		kind = excluded.kind, state = excluded.state, reason = NULL, error = excluded.error, result = NULL
 ), b AS (
 	INSERT INTO {batch_deltas} (batch_id, cancelled, skipped)
-	SELECT d.batch_id, count(*) FILTER (WHERE l.state = 'cancelled'), count(*) FILTER (WHERE l.state = 'skipped')
+	SELECT d.batch_id, count(*) FILTER (WHERE l.state <> 'skipped'), count(*) FILTER (WHERE l.state = 'skipped')
 	FROM d JOIN l ON l.id = d.id WHERE d.batch_id IS NOT NULL GROUP BY d.batch_id
 ), e AS (
 	UPDATE {edges} SET open = false WHERE ctid = ANY (ARRAY(

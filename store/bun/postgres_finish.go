@@ -141,7 +141,7 @@ const (
 
 func sortOf(f *jobrt.Finish) sort {
 	switch f.Verdict {
-	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled:
+	case jobrt.VerdictSucceeded, jobrt.VerdictCancelled, jobrt.VerdictExpired:
 		return toHistory
 	case jobrt.VerdictDead:
 		return toDead
@@ -251,10 +251,10 @@ WITH x AS MATERIALIZED (
 ), h AS (
 	INSERT INTO {history} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, worker,
 		max_retries, attempt, crashes, priority, keep_result, state, queue, kind, service, args_schema, error, args, result,
-		tags, origin, batch_id)
+		tags, origin, batch_id, trace)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), l.started_at, d.lease_seq + 1, d.lease_seq, l.ran_us,
 		coalesce(l.worker, d.lease_owner), d.max_retries, d.attempt, d.crashes, d.priority, d.keep_result, l.state, d.queue,
-		d.kind, d.service, d.args_schema, l.error, d.args, l.result, d.tags, d.origin, d.batch_id
+		d.kind, d.service, d.args_schema, l.error, d.args, l.result, d.tags, d.origin, d.batch_id, d.trace
 	FROM d JOIN l ON l.id = d.id
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error, result)
@@ -264,7 +264,7 @@ WITH x AS MATERIALIZED (
 		kind = excluded.kind, state = excluded.state, reason = NULL, error = excluded.error, result = excluded.result
 ), b AS (
 	INSERT INTO {batch_deltas} (batch_id, succeeded, cancelled)
-	SELECT d.batch_id, count(*) FILTER (WHERE l.state = 'succeeded'), count(*) FILTER (WHERE l.state = 'cancelled')
+	SELECT d.batch_id, count(*) FILTER (WHERE l.state = 'succeeded'), count(*) FILTER (WHERE l.state <> 'succeeded')
 	FROM d JOIN l ON l.id = d.id WHERE d.batch_id IS NOT NULL GROUP BY d.batch_id
 ), u AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
@@ -292,11 +292,13 @@ WITH x AS MATERIALIZED (
 ), g AS (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, timeout_us,
 		worker, max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
-		decode_schema, unique_key, error, fingerprint, args, tags, origin, batch_id, followed, inputs)
+		decode_schema, unique_key, error, fingerprint, args, tags, origin, batch_id, followed, inputs, expires_us, trace,
+		limit_key)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), l.started_at, d.lease_seq + 1, d.lease_seq, l.ran_us,
 		d.timeout_us, coalesce(l.worker, d.lease_owner), d.max_retries, d.attempt + l.failed::integer, d.crashes,
 		d.priority, d.suspect, d.keep_result, l.reason, d.queue, d.kind, d.service, d.args_schema, l.decode_schema,
-		d.unique_key, l.error, l.fingerprint, d.args, d.tags, d.origin, d.batch_id, d.followed, d.inputs
+		d.unique_key, l.error, l.fingerprint, d.args, d.tags, d.origin, d.batch_id, d.followed, d.inputs, d.expires_us,
+		d.trace, d.limit_key
 	FROM d JOIN l ON l.id = d.id
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error, result)
@@ -347,7 +349,8 @@ WITH x AS MATERIALIZED (
 		run_at = CASE WHEN l.handed_back THEN j.run_at
 			ELSE statement_timestamp() + l.delay_us * interval '1 microsecond' END,
 		attempt = j.attempt + l.failed::integer, suspect = j.suspect AND NOT l.failed,
-		lease_seq = j.lease_seq + 1, settled_seq = j.lease_seq, lease_owner = NULL, started = false
+		lease_seq = j.lease_seq + 1, settled_seq = j.lease_seq, lease_owner = NULL, started = false,
+		limited = false
 	FROM l
 	WHERE j.ctid = ANY (ARRAY(SELECT c FROM l)) AND j.id = l.id
 	RETURNING j.id, j.settled_seq, j.attempt, j.state

@@ -57,15 +57,16 @@ func (p *postgres) tryInsert(ctx context.Context, q querier, batches []jobrt.New
 // In: one array for each column of x. Out: nothing. An id that is live already fails the statement.
 const insertSQL = `
 INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
-	timeout_us, keep_result, unique_key, tags, origin)
+	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key)
 SELECT x.id, x.service, x.kind, x.queue, CASE WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
 	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
-	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key
 FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
 		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
-		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[])
+		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[],
+		$16::text::bigint[], $17::text::text[], $18::text::text[])
 	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
-		unique_key, tags, origin)
+		unique_key, tags, origin, expires_us, trace, limit_key)
 CROSS JOIN LATERAL (
 	SELECT coalesce(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond') AS at
 ) due`
@@ -80,18 +81,19 @@ RETURNING id, current_setting('transaction_isolation')`
 // job whose conditions hold is due its delay after now, and not before its run_at.
 const insertLinkedSQL = `
 INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
-	timeout_us, keep_result, unique_key, tags, origin, delay_us, batch_id, followed, inputs)
+	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key, delay_us, batch_id, followed, inputs)
 SELECT x.id, x.service, x.kind, x.queue,
 	CASE WHEN x.waits THEN 'waiting' WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
 	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
-	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, CASE WHEN x.waits THEN x.delay_us ELSE 0 END, x.batch_id,
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key, CASE WHEN x.waits THEN x.delay_us ELSE 0 END, x.batch_id,
 	x.followed, x.inputs
 FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
 		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
 		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[],
-		$16::text::uuid[], $17::text::boolean[], $18::text::boolean[], $19::text::boolean[], $20::text::boolean[])
+		$16::text::bigint[], $17::text::text[], $18::text::text[],
+		$19::text::uuid[], $20::text::boolean[], $21::text::boolean[], $22::text::boolean[], $23::text::boolean[])
 	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
-		unique_key, tags, origin, batch_id, followed, inputs, child, waits)
+		unique_key, tags, origin, expires_us, trace, limit_key, batch_id, followed, inputs, child, waits)
 CROSS JOIN LATERAL (
 	SELECT CASE WHEN x.waits THEN coalesce(x.run_at, statement_timestamp())
 		WHEN x.child THEN greatest(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond')
@@ -106,6 +108,7 @@ func insertArgs(batch []jobrt.NewJob) []any {
 	priority, runAt, delay := newColumn(n, 1), newColumn(n, 4), newColumn(n, 1)
 	args, schema, retries, timeout := newColumn(n, 128), newColumn(n, 18), newColumn(n, 2), newColumn(n, 8)
 	keep, key, tags, origin := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4), newColumn(n, 64)
+	expires, trace, limitKey := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4)
 	for i := range batch {
 		j := &batch[i]
 		id.id(j.ID)
@@ -123,10 +126,14 @@ func insertArgs(batch []jobrt.NewJob) []any {
 		key.hex(j.UniqueKey)
 		tags.json(encodeTags(j.Tags))
 		origin.json(encodeOrigin(j.Origin))
+		expires.int(expiresMicros(j))
+		trace.textOrNull(j.Trace)
+		limitKey.textOrNull(j.LimitKey)
 	}
-	values := make([]any, 0, 15)
+	values := make([]any, 0, 18)
 	for _, c := range []*column{
 		id, service, kind, queue, priority, runAt, delay, args, schema, retries, timeout, keep, key, tags, origin,
+		expires, trace, limitKey,
 	} {
 		values = append(values, c.value())
 	}

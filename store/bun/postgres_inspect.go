@@ -15,13 +15,14 @@ import (
 // In: id or NULL, the id to list below or NULL, states, kind, queue and reason ("" for all), limit. Out: newest first.
 const infoSQL = `
 SELECT id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt, max_retries, crashes,
-	lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema
+	lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, expires_us, trace, cancel,
+	limit_key
 FROM (
 	(SELECT id, service, kind, queue, state, NULL::text AS reason, priority, run_at, created_at,
 		NULL::timestamptz AS finished_at, attempt, max_retries, crashes, lease_seq, lease_owner AS worker, args,
 		NULL::json AS result, keep_result, (
 			SELECT a.error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1) AS error,
-		tags, origin, batch_id, args_schema
+		tags, origin, batch_id, args_schema, expires_us, trace, cancel, limit_key
 	FROM {jobs} j
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -29,7 +30,8 @@ FROM (
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
-		crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema
+		crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, 0, trace, NULL,
+		NULL
 	FROM {history}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -37,7 +39,8 @@ UNION ALL
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
-		crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema
+		crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema, expires_us, trace,
+		NULL, limit_key
 	FROM {dead}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND 'dead' = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -48,7 +51,7 @@ ORDER BY id DESC LIMIT $7::integer`
 
 var allStates = []jobrt.State{
 	jobrt.StateWaiting, jobrt.StateScheduled, jobrt.StateReady, jobrt.StateRunning, jobrt.StateSucceeded,
-	jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateDead,
+	jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateExpired, jobrt.StateDead,
 }
 
 // infos runs infoSQL.

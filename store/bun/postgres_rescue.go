@@ -40,7 +40,7 @@ WITH v AS MATERIALIZED (
 	UPDATE {jobs} j SET state = CASE
 			WHEN j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
 			ELSE 'ready' END,
-		lease_seq = j.lease_seq + 1, lease_owner = NULL, started = false, suspect = true,
+		lease_seq = j.lease_seq + 1, lease_owner = NULL, started = false, limited = false, suspect = true,
 		crashes = j.crashes + (j.suspect AND j.started)::integer
 	WHERE j.ctid = ANY (ARRAY(SELECT c FROM l WHERE crashes < $2::integer))
 	RETURNING j.id, j.lease_seq, j.queue, j.state
@@ -49,11 +49,11 @@ WITH v AS MATERIALIZED (
 ), g AS (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, lease_seq, settled_seq, ran_us, timeout_us, worker,
 		max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
-		unique_key, error, args, tags, origin, batch_id, followed, inputs)
+		unique_key, error, args, tags, origin, batch_id, followed, inputs, expires_us, trace, limit_key)
 	SELECT id, run_at, created_at, statement_timestamp(), lease_seq + 1, settled_seq, 0, timeout_us, lease_owner,
 		max_retries, attempt, crashes + (suspect AND started)::integer, priority, true, keep_result, 'quarantined', queue,
 		kind, service, args_schema, unique_key, 'worker vanished while it ran the job', args, tags, origin, batch_id, followed,
-		inputs
+		inputs, expires_us, trace, limit_key
 	FROM d
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error)

@@ -42,11 +42,11 @@ WITH d AS (
 )
 INSERT INTO {jobs} (id, run_at, created_at, lease_seq, settled_seq, timeout_us, max_retries, attempt, crashes, priority,
 	suspect, keep_result, state, queue, kind, service, args_schema, unique_key, args, tags, origin, batch_id, followed,
-	inputs)
+	inputs, expires_us, trace, limit_key)
 SELECT id, statement_timestamp(), created_at, lease_seq, settled_seq, timeout_us, max_retries,
 	CASE WHEN $2::boolean THEN 0 ELSE attempt END, CASE WHEN $2::boolean THEN 0 ELSE crashes END, priority,
 	suspect AND NOT $2::boolean, keep_result, 'ready', queue, kind, service, args_schema, unique_key, args, tags, origin,
-	batch_id, followed, inputs
+	batch_id, followed, inputs, expires_us, trace, limit_key
 FROM d`
 
 // retry implements dialect.

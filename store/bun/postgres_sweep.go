@@ -33,10 +33,10 @@ WITH d AS (
 ), h AS (
 	INSERT INTO {history} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, worker,
 		max_retries, attempt, crashes, priority, keep_result, state, queue, kind, service, args_schema, error, args, tags,
-		origin, batch_id)
+		origin, batch_id, trace)
 	SELECT id, run_at, created_at, statement_timestamp(), started_at, lease_seq, settled_seq, ran_us, worker,
 		max_retries, attempt, crashes, priority, keep_result, 'cancelled', queue, kind, service, args_schema, (
-			SELECT cancelling FROM {batches} WHERE id = $1::text::uuid), args, tags, origin, batch_id
+			SELECT cancelling FROM {batches} WHERE id = $1::text::uuid), args, tags, origin, batch_id, trace
 	FROM d
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, error)

@@ -148,7 +148,9 @@ func decodeOrigin(data raw) (o jobrt.Origin) {
 
 // claimedColumns are what scanClaimed reads, in its order.
 const claimedColumns = `id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema, attempt,
-	max_retries, crashes, suspect, started, timeout_us, keep_result, tags, origin, batch_id, inputs`
+	max_retries, crashes, suspect, started, timeout_us, keep_result, tags, origin, batch_id, inputs,
+	expires_us > 0 AND run_at + least(expires_us, 3153600000000000) * interval '1 microsecond' <= statement_timestamp(), trace,
+	limit_key`
 
 // scanClaimed reads a row of claimedColumns. inputs is set when the handler takes outcomes of parents.
 func scanClaimed(r rows) (c jobrt.ClaimedJob, inputs bool, err error) {
@@ -156,28 +158,33 @@ func scanClaimed(r rows) (c jobrt.ClaimedJob, inputs bool, err error) {
 	var batch optionalID
 	var args, tags, origin raw
 	var timeout int64
+	var trace, limitKey text
 	err = r.Scan(&c.ID, &c.LeaseSeq, &c.Service, &c.Kind, &c.Queue, &c.Priority, &runAt, &createdAt, &args,
-		&c.ArgsSchema, &c.Attempt, &c.MaxRetries, &c.Crashes, &c.Suspect, &c.Started, &timeout, &c.KeepResult, &tags, &origin, &batch, &inputs)
+		&c.ArgsSchema, &c.Attempt, &c.MaxRetries, &c.Crashes, &c.Suspect, &c.Started, &timeout, &c.KeepResult, &tags, &origin, &batch, &inputs,
+		&c.Expired, &trace, &limitKey)
 	if err != nil {
 		return c, false, err
 	}
 	c.RunAt, c.CreatedAt, c.Args = runAt.Time, createdAt.Time, args
 	c.Timeout = time.Duration(timeout) * time.Microsecond
 	c.Tags, c.Origin, c.Batch = decodeTags(tags), decodeOrigin(origin), batch.ID
+	c.Trace, c.LimitKey = string(trace), string(limitKey)
 	return c, inputs, nil
 }
 
 // scanInfo reads id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt,
-// max_retries, crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema.
+// max_retries, crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema,
+// expires_us, trace, cancel, limit_key.
 func scanInfo(r rows) (jobrt.JobInfo, error) {
 	var i jobrt.JobInfo
 	var runAt, createdAt, finishedAt instant
 	var worker, batch optionalID
 	var args, result, tags, origin raw
-	var reason, message, schema text
+	var reason, message, schema, trace, cancel, limitKey text
+	var expires int64
 	err := r.Scan(&i.ID, &i.Service, &i.Kind, &i.Queue, &i.State, &reason, &i.Priority, &runAt, &createdAt, &finishedAt,
 		&i.Attempt, &i.MaxRetries, &i.Crashes, &i.LeaseSeq, &worker, &args, &result, &i.KeepResult, &message, &tags, &origin,
-		&batch, &schema)
+		&batch, &schema, &expires, &trace, &cancel, &limitKey)
 	if err != nil {
 		return i, err
 	}
@@ -185,6 +192,8 @@ func scanInfo(r rows) (jobrt.JobInfo, error) {
 	i.Reason, i.Error = jobrt.DeadReason(reason), string(message)
 	i.Worker, i.Args, i.Result = worker.ID, args, result
 	i.Batch, i.ArgsSchema = batch.ID, string(schema)
+	i.Expires = time.Duration(expires) * time.Microsecond
+	i.Trace, i.CancelRequested, i.LimitKey = string(trace), string(cancel), string(limitKey)
 	i.Tags, i.Origin = decodeTags(tags), decodeOrigin(origin)
 	return i, nil
 }

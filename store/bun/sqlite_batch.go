@@ -34,7 +34,7 @@ func (c batchCounts) end(batch jobrt.ID, state jobrt.State, n int) {
 	switch m := c.of(batch); state {
 	case jobrt.StateSucceeded:
 		m.succeeded += n
-	case jobrt.StateCancelled:
+	case jobrt.StateCancelled, jobrt.StateExpired:
 		m.cancelled += n
 	case jobrt.StateSkipped:
 		m.skipped += n

@@ -2,6 +2,7 @@ package bunstore
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -18,11 +19,12 @@ const sqliteAnyReady = `
 	SELECT EXISTS (SELECT 1 FROM json_each(?1) k WHERE EXISTS (
 		SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_claim WHERE state = 'ready' AND queue = ?2 AND kind = k.value))`
 
-// sqliteReadyColumns are what a claimScanner reads. The last, NULL in most rows, is 1 when the handler takes outcomes, else
-// 0, and then the id of the batch.
+// sqliteReadyColumns are what a claimScanner reads. The last two are NULL in most rows: 1 when the handler takes outcomes,
+// else 0, and then the id of the batch; and [expires_us, trace, limit_key].
 const sqliteReadyColumns = `seq, id, lease_seq, service, kind, queue, priority, run_at, created_at, args, args_schema,
 	attempt, max_retries, crashes, suspect, timeout_us, keep_result, tags, origin,
-	CASE WHEN inputs <> 0 OR batch_id IS NOT NULL THEN inputs || coalesce(batch_id, '') END`
+	CASE WHEN inputs <> 0 OR batch_id IS NOT NULL THEN inputs || coalesce(batch_id, '') END,
+	CASE WHEN expires_us > 0 OR trace IS NOT NULL OR limit_key IS NOT NULL THEN json_array(expires_us, trace, limit_key) END`
 
 // sqliteReadyOne lists the ready jobs of one kind.
 //
@@ -53,7 +55,9 @@ const sqliteReadyMany = `
 	)
 	SELECT j.seq, j.id, j.lease_seq, j.service, j.kind, j.queue, j.priority, j.run_at, j.created_at, j.args,
 		j.args_schema, j.attempt, j.max_retries, j.crashes, j.suspect, j.timeout_us, j.keep_result, j.tags, j.origin,
-		CASE WHEN j.inputs <> 0 OR j.batch_id IS NOT NULL THEN j.inputs || coalesce(j.batch_id, '') END
+		CASE WHEN j.inputs <> 0 OR j.batch_id IS NOT NULL THEN j.inputs || coalesce(j.batch_id, '') END,
+		CASE WHEN j.expires_us > 0 OR j.trace IS NOT NULL OR j.limit_key IS NOT NULL
+			THEN json_array(j.expires_us, j.trace, j.limit_key) END
 	FROM merged m CROSS JOIN {jobs} j ON j.seq = m.seq
 	ORDER BY m.priority, m.run_at, m.id`
 
@@ -115,7 +119,7 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 	var takers map[jobrt.ID]int // whose handlers take outcomes
 	var scan claimScanner
 	err := collect(ctx, q, func(rows rows) error {
-		seq, job, inputs, err := scan.next(rows)
+		seq, job, inputs, err := scan.next(rows, now)
 		if err != nil {
 			return err
 		}
@@ -179,19 +183,19 @@ const sqliteInputs = `
 // claimScanner reads rows of sqliteReadyColumns. Neighbours share most of their texts, which are decoded once.
 type claimScanner struct {
 	service, kind, queue, schema string
-	tags, origin, links          raw
+	tags, origin, links, rare    raw
 	lastTags, lastOrigin         string
 	decodedTags                  []string
 	decodedOrigin                jobrt.Origin
 }
 
-func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, inputs bool, err error) {
+func (c *claimScanner) next(r rows, now int64) (seq int64, job jobrt.ClaimedJob, inputs bool, err error) {
 	var id string
 	var args raw
 	var runAt, createdAt, timeout int64
 	err = r.Scan(&seq, &id, &job.LeaseSeq, &job.Service, &job.Kind, &job.Queue, &job.Priority, &runAt, &createdAt,
 		&args, &job.ArgsSchema, &job.Attempt, &job.MaxRetries, &job.Crashes, &job.Suspect, &timeout, &job.KeepResult,
-		&c.tags, &c.origin, &c.links)
+		&c.tags, &c.origin, &c.links, &c.rare)
 	if err != nil {
 		return 0, job, false, err
 	}
@@ -204,6 +208,20 @@ func (c *claimScanner) next(r rows) (seq int64, job jobrt.ClaimedJob, inputs boo
 			if job.Batch, err = jobrt.ParseID(of); err != nil {
 				return 0, job, false, err
 			}
+		}
+	}
+	if len(c.rare) > 0 {
+		var expires int64
+		var trace, limitKey *string
+		if err := json.Unmarshal(c.rare, &[]any{&expires, &trace, &limitKey}); err != nil {
+			return 0, job, false, err
+		}
+		job.Expired = expires > 0 && now-runAt >= expires
+		if trace != nil {
+			job.Trace = *trace
+		}
+		if limitKey != nil {
+			job.LimitKey = *limitKey
 		}
 	}
 	share(&job.Service, &c.service)

@@ -28,10 +28,10 @@ const sqliteFail = `
 const sqliteEnd = `
 	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args,
-		result, tags, origin, batch_id)
+		result, tags, origin, batch_id, trace)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 5, v ->> 6,
 		j.attempt, j.max_retries, j.crashes, j.lease_seq + 1, j.lease_seq, v ->> 4, j.keep_result, j.args_schema,
-		v ->> 3, j.args, v ->> 2, j.tags, j.origin, j.batch_id
+		v ->> 3, j.args, v ->> 2, j.tags, j.origin, j.batch_id, j.trace
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
@@ -47,11 +47,12 @@ const sqliteCharge = `UPDATE {history} SET attempt = attempt + 1 WHERE id IN (SE
 const sqliteDie = `
 	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, worker, timeout_us, keep_result,
-		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin, followed, inputs, batch_id)
+		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin, followed, inputs, batch_id,
+		expires_us, trace, limit_key)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 6, v ->> 7,
 		j.attempt + (v ->> 8), j.max_retries, j.crashes, j.suspect, j.lease_seq + 1, j.lease_seq, v ->> 5, j.timeout_us,
 		j.keep_result, j.args_schema, v ->> 4, j.unique_key, v ->> 2, v ->> 3, j.args, j.tags, j.origin, j.followed,
-		j.inputs, j.batch_id
+		j.inputs, j.batch_id, j.expires_us, j.trace, j.limit_key
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
@@ -77,7 +78,8 @@ const sqliteFreeKeys = `
 const sqliteBack = `
 	UPDATE {jobs} SET state = CASE WHEN x.delay > 0 THEN 'scheduled' ELSE 'ready' END,
 		run_at = CASE WHEN x.delay IS NULL THEN run_at ELSE ?2 + x.delay END, attempt = attempt + x.failures,
-		suspect = suspect AND x.failures = 0, settled_seq = lease_seq, lease_seq = lease_seq + 1, lease_owner = NULL, started_at = NULL
+		suspect = suspect AND x.failures = 0, settled_seq = lease_seq, lease_seq = lease_seq + 1, lease_owner = NULL,
+		started_at = NULL, limited = 0
 	FROM (
 		SELECT j.seq AS at, v ->> 1 AS delay, v ->> 2 AS failures
 		FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
@@ -216,6 +218,8 @@ func endOf(f *jobrt.Finish, l link) jobrt.State {
 		return jobrt.StateSucceeded
 	case jobrt.VerdictCancelled:
 		return jobrt.StateCancelled
+	case jobrt.VerdictExpired:
+		return jobrt.StateExpired
 	case jobrt.VerdictDead:
 		return jobrt.StateDead
 	}
@@ -265,9 +269,9 @@ func (t *finishTexts) fill(batch []jobrt.Finish) (n int) {
 		message := failure.Message
 		state := endOf(f, l)
 		switch state {
-		case jobrt.StateSucceeded, jobrt.StateCancelled:
+		case jobrt.StateSucceeded, jobrt.StateCancelled, jobrt.StateExpired:
 			result := f.Result
-			if f.Verdict != jobrt.VerdictSucceeded && f.Verdict != jobrt.VerdictCancelled {
+			if sortOf(f) == toJobs {
 				message, result = l.cancelling, nil
 				if failures > 0 {
 					t.charged = strconv.AppendInt(append(appendID(comma(t.charged), f.ID), ':'), f.LeaseSeq, 10)

@@ -36,7 +36,7 @@ const sqliteTakeKeys = `
 // doubles the speed of a batch from one call.
 //
 //	?1 [[service, kind, queue, priority, run_at or null, delay, args_schema, max_retries, unique_key, timeout,
-//	     keep_result, tags, origin, waits, followed, inputs, batch, {id: args, …}], …]
+//	     keep_result, tags, origin, waits, followed, inputs, batch, expires, trace, limit_key, {id: args, …}], …]
 //	?2 now
 const sqliteInsert = `
 	WITH g AS MATERIALIZED (
@@ -44,15 +44,16 @@ const sqliteInsert = `
 			coalesce(v ->> 4, ?2 + (v ->> 5)) AS run_at, v ->> 6 AS args_schema, v ->> 7 AS max_retries,
 			v ->> 8 AS unique_key, v ->> 9 AS timeout, v ->> 10 AS keep_result, v ->> 11 AS tags, v ->> 12 AS origin,
 			v ->> 13 AS waits, v ->> 14 AS followed, v ->> 15 AS inputs, v ->> 16 AS batch_id, v ->> 5 AS delay,
-			v -> 17 AS members
+			v ->> 17 AS expires, v ->> 18 AS trace, v ->> 19 AS limit_key, v -> 20 AS members
 		FROM (SELECT value AS v FROM json_each(?1) LIMIT -1)
 	)
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, max_retries, timeout_us,
-		keep_result, args_schema, unique_key, args, tags, origin, followed, inputs, batch_id, delay_us)
+		keep_result, args_schema, unique_key, args, tags, origin, followed, inputs, batch_id, delay_us,
+		expires_us, trace, limit_key)
 	SELECT e.key, g.service, g.kind, g.queue,
 		CASE WHEN g.waits THEN 'waiting' WHEN g.run_at <= ?2 THEN 'ready' ELSE 'scheduled' END, g.priority,
 		g.run_at, ?2, g.max_retries, g.timeout, g.keep_result, g.args_schema, g.unique_key, e.value, g.tags, g.origin,
-		g.followed, g.inputs, g.batch_id, iif(g.waits, g.delay, 0)
+		g.followed, g.inputs, g.batch_id, iif(g.waits, g.delay, 0), g.expires, g.trace, g.limit_key
 	FROM g CROSS JOIN json_each(g.members) e`
 
 func (d *sqliteDialect) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) (results []jobrt.Inserted, err error) {
@@ -225,9 +226,10 @@ func (d *sqliteDialect) taken(ctx context.Context, q querier, batch []*jobrt.New
 // insertGroup is what the jobs of a group have in common.
 type insertGroup struct {
 	service, kind, queue, schema, key, tags string
+	trace, limitKey                         string
 	origin                                  jobrt.Origin
 	priority, maxRetries                    int
-	runAt, delay, timeout                   int64
+	runAt, delay, timeout, expires          int64
 	timed, keepResult                       bool
 	waits, followed, inputs                 bool
 	batch                                   jobrt.ID
@@ -238,6 +240,7 @@ func groupOf(n *jobrt.NewJob, i int, g *graph, now int64) insertGroup {
 	to := insertGroup{
 		service: n.Service, kind: n.Kind, queue: n.Queue, schema: n.ArgsSchema, origin: n.Origin, priority: n.Priority,
 		maxRetries: n.MaxRetries, timeout: micros(n.Timeout), keepResult: n.KeepResult, batch: n.Batch,
+		expires: expiresMicros(n), trace: n.Trace, limitKey: n.LimitKey,
 	}
 	if g != nil {
 		to.waits, to.followed, to.inputs = g.waits[i], g.followed[i], takesOutcomes(n.Parents)
@@ -286,6 +289,9 @@ func (g *insertGroup) append(b []byte) []byte {
 	b = appendFlag(append(b, ','), g.followed)
 	b = appendFlag(append(b, ','), g.inputs)
 	b = appendOptionalID(append(b, ','), g.batch)
+	b = strconv.AppendInt(append(b, ','), g.expires, 10)
+	b = appendOptional(append(b, ','), g.trace)
+	b = appendOptional(append(b, ','), g.limitKey)
 	return append(b, ',')
 }
 

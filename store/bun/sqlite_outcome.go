@@ -67,10 +67,11 @@ func (d *sqliteDialect) links(ctx context.Context, q querier, batch []jobrt.Fini
 //	?1 {id: [state, error], …}   ?2 now
 const sqliteEndUnstarted = `
 	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, ran_us, attempt,
-		max_retries, crashes, lease_seq, settled_seq, keep_result, args_schema, error, args, tags, origin, batch_id)
+		max_retries, crashes, lease_seq, settled_seq, keep_result, args_schema, error, args, tags, origin, batch_id,
+		trace)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 0, j.priority, j.run_at, j.created_at, ?2, 0, j.attempt,
 		j.max_retries, j.crashes, j.lease_seq, j.settled_seq, j.keep_result, j.args_schema, v ->> 1, j.args, j.tags,
-		j.origin, j.batch_id
+		j.origin, j.batch_id, j.trace
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.state <> 'running'`
 
@@ -101,7 +102,7 @@ const sqliteLeaveEdges = `
 // unstarted is how a job ends that is not running.
 type unstarted struct {
 	id    jobrt.ID
-	state jobrt.State // StateSkipped or StateCancelled
+	state jobrt.State // StateSkipped, StateCancelled or StateExpired
 	why   string
 }
 

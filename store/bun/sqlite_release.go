@@ -51,10 +51,10 @@ const sqliteToSweepDead = `
 const sqliteSweepDead = `
 	INSERT INTO {history} (id, service, kind, queue, state, priority, run_at, created_at, finished_at, started_at, ran_us,
 		attempt, max_retries, crashes, lease_seq, settled_seq, worker, keep_result, args_schema, error, args, tags, origin,
-		batch_id)
+		batch_id, trace)
 	SELECT d.id, d.service, d.kind, d.queue, 'cancelled', d.priority, d.run_at, d.created_at, ?2, d.started_at, d.ran_us,
 		d.attempt, d.max_retries, d.crashes, d.lease_seq, d.settled_seq, d.worker, d.keep_result, d.args_schema,
-		b.cancelling, d.args, d.tags, d.origin, d.batch_id
+		b.cancelling, d.args, d.tags, d.origin, d.batch_id, d.trace
 	FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value JOIN {batches} b ON b.id = d.batch_id`
 
 // sqliteTellSwept belongs to sqliteSweepDead.

@@ -28,10 +28,10 @@ const sqliteDeadKeys = `
 const sqliteRevive = `
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, attempt, max_retries, crashes,
 		suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema, unique_key, args, tags, origin, followed,
-		inputs, batch_id)
+		inputs, batch_id, expires_us, trace, limit_key)
 	SELECT id, service, kind, queue, 'ready', priority, ?2, created_at, iif(?3, 0, attempt), max_retries,
 		iif(?3, 0, crashes), iif(?3, 0, suspect), lease_seq, settled_seq, timeout_us, keep_result, args_schema,
-		unique_key, args, tags, origin, followed, inputs, batch_id
+		unique_key, args, tags, origin, followed, inputs, batch_id, expires_us, trace, limit_key
 	FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`
 
 // sqliteRetakeKeys gives revived jobs their unique keys back; a time until which a key is taken anyway stays.

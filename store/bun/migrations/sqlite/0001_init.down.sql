@@ -1,4 +1,5 @@
 DROP TABLE IF EXISTS {effects};
+DROP TABLE IF EXISTS {audit};
 DROP TABLE {duties};
 DROP TABLE {uniques};
 DROP TABLE {workers};

@@ -1,0 +1,19 @@
+-- Version 3 would run what has expired, and try again what is to be cancelled. Rather than that, this fails, with the name
+-- of the constraint as its message.
+CREATE TABLE {index:jobs}_refuse (
+	n integer CONSTRAINT "jobs may expire or are to be cancelled: let them end first" CHECK (n = 0)
+);
+INSERT INTO {index:jobs}_refuse
+SELECT EXISTS (SELECT 1 FROM {jobs} WHERE expires_us > 0 OR cancel IS NOT NULL)
+	OR EXISTS (SELECT 1 FROM {dead} WHERE expires_us > 0);
+DROP TABLE {index:jobs}_refuse;
+
+ALTER TABLE {dead} DROP COLUMN expires_us;
+ALTER TABLE {dead} DROP COLUMN trace;
+ALTER TABLE {dead} DROP COLUMN limit_key;
+ALTER TABLE {history} DROP COLUMN trace;
+ALTER TABLE {jobs} DROP COLUMN expires_us;
+ALTER TABLE {jobs} DROP COLUMN limited;
+ALTER TABLE {jobs} DROP COLUMN cancel;
+ALTER TABLE {jobs} DROP COLUMN trace;
+ALTER TABLE {jobs} DROP COLUMN limit_key;
