@@ -35,6 +35,7 @@ type Memory struct {
 	batches  map[jobrt.ID]*batchRow
 	effects  map[string]*effect
 	audits   []jobrt.AuditEntry // oldest first
+	stats    stats
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx

@@ -24,6 +24,8 @@ const (
 	dutyBatch = 1000
 	// maintainEvery is how often the store's upkeep is done, by one process.
 	maintainEvery = 10 * time.Minute
+	// foldEvery is how often statistics are folded, by one process.
+	foldEvery = time.Minute
 	// reviveEvery is how often each process looks for jobs that another build could not read: an old process, the last
 	// of a rolling deploy, parks jobs of a new version after the last new process has started.
 	reviveEvery = 5 * time.Minute
@@ -67,8 +69,8 @@ func (d *duties) untilPromote() time.Duration {
 
 func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
-	var rescue, release, maintain time.Time // zero: at once
-	revive := time.Now().Add(reviveEvery)   // the pool has just done it
+	var rescue, release, maintain, fold time.Time // zero: at once
+	revive := time.Now().Add(reviveEvery)         // the pool has just done it
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
@@ -87,6 +89,10 @@ func (d *duties) run(ctx context.Context) {
 		if err == nil && !now.Before(maintain) {
 			maintain = now.Add(maintainEvery)
 			err = d.maintain(ctx)
+		}
+		if err == nil && !now.Before(fold) {
+			fold = now.Add(foldEvery)
+			err = d.fold(ctx)
 		}
 		if err != nil {
 			try++
@@ -178,6 +184,15 @@ func (d *duties) maintain(ctx context.Context) error {
 	return d.pool.health.call(ctx, func(ctx context.Context) error {
 		return d.pool.session.Maintain(ctx, d.pool.config.KeepHistory)
 	})
+}
+
+// fold keeps the statistics small.
+func (d *duties) fold(ctx context.Context) error {
+	take, err := d.take(ctx, "stats", foldEvery)
+	if !take || err != nil {
+		return err
+	}
+	return d.pool.health.call(ctx, d.pool.session.FoldStats)
 }
 
 func (d *duties) take(ctx context.Context, name string, every time.Duration) (taken bool, err error) {

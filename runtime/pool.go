@@ -89,6 +89,7 @@ type Pool struct {
 	held     *heldJobs
 	health   *health
 	duties   *duties
+	tally    *tally
 	deaf     atomic.Bool // the store cannot listen
 	ran      atomic.Bool
 	handlers sync.WaitGroup
@@ -230,6 +231,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.keepReconciled(background) })
 	loops.Go(func() { p.duties.run(background) })
 	loops.Go(func() { p.listen(background) })
+	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
 	p.finisher.start()
 	p.releaser.start()
 	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake})
@@ -251,6 +253,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.releaser.stop(max(time.Until(stopBy), settleReserve))
 	stopBackground()
 	loops.Wait()
+	p.tally.last()
 	p.leave(stuck)
 
 	switch {
@@ -298,6 +301,7 @@ func (p *Pool) start(ctx context.Context) error {
 	p.finisher = newFinisher(p)
 	p.releaser = newReleaser(p)
 	p.duties = newDuties(p)
+	p.tally = newTally(p)
 	return nil
 }
 

@@ -112,6 +112,7 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 			f = p.judge(ctx, reg, job, a, nil, unread)
 		}
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
+		p.tally.note(job, reg.kind, &f, false, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
 		p.finisher.add(f)
 	}()

@@ -72,6 +72,7 @@ func Run(t *testing.T, h Harness) {
 		{"Effect", effectCases},
 		{"EffectTx", effectTxCases},
 		{"Operate", operateCases},
+		{"Stats", statCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 // A nil querier stands for a transaction of the store's own. Otherwise it is the caller's transaction: the dialect works
 // in a savepoint (see within), so that a refusal leaves the caller's transaction usable.
 type dialect interface {
+	statDialect
+
 	// check returns why this database is unsuitable.
 	check(ctx context.Context) error
 	// identity names the database, the same for every way to it and different for every other one.

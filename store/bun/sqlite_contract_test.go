@@ -85,6 +85,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {batches} SET created_at = created_at - ?1, finished_at = finished_at - ?1`,
 		`UPDATE {effects} SET at = at - ?1`,
 		`UPDATE {audit} SET at = at - ?1`,
+		`UPDATE {stats} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
 	} {
 		if _, err := s.DB().DB.ExecContext(testContext(tb), s.names.sql(text), d.Microseconds()); err != nil {
