@@ -143,14 +143,16 @@ func (e *Env) run(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo) Outcom
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	defer cancel()
 	only := &singleJob{Memory: e.Store, id: info.ID, settled: make(chan jobrt.Finish, 1)}
-	client, err := jobrt.NewClient(only, jobrt.ClientConfig{Host: "jobtest"})
+	client, err := jobrt.NewClient(only, e.config)
 	if err != nil {
 		tb.Fatalf("jobtest: %v", err)
 	}
-	pool, err := jobrt.NewPool(client, reg, jobrt.PoolConfig{
-		Queues: []jobrt.QueueConfig{{Name: info.Queue, Workers: 1}},
-		Logger: slog.New(slog.NewTextHandler(tb.Output(), nil)),
-	})
+	config := e.Pool
+	config.Queues, config.Slots, config.Order = []jobrt.QueueConfig{{Name: info.Queue, Workers: 1}}, 0, jobrt.Order{}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.NewTextHandler(tb.Output(), nil))
+	}
+	pool, err := jobrt.NewPool(client, reg, config)
 	if err != nil {
 		tb.Fatalf("jobtest: %v", err)
 	}

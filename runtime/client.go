@@ -22,6 +22,9 @@ type ClientConfig struct {
 	// EnqueueTimeout bounds one enqueue outside a caller's transaction, re-sends included, in addition to the caller's
 	// context. An enqueue within a transaction has the deadline of its context alone. Default 30 s.
 	EnqueueTimeout time.Duration
+	// Middleware wraps each call that enqueues, the first one outermost: those of a handler, of a graph and of many jobs at
+	// once too.
+	Middleware []EnqueueMiddleware
 }
 
 // DefaultMaxArgs is the largest encoded argument by default, in bytes.
@@ -49,6 +52,9 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 	}
 	if config.MaxArgs < 0 || config.EnqueueTimeout < 0 {
 		return nil, errors.New("new client: MaxArgs and EnqueueTimeout must not be negative")
+	}
+	if slices.ContainsFunc(config.Middleware, func(m EnqueueMiddleware) bool { return m == nil }) {
+		return nil, errors.New("new client: nil middleware")
 	}
 	if config.Host == "" {
 		config.Host, _ = os.Hostname()

@@ -112,6 +112,15 @@ func (g *graph) leave(err error) {
 	}
 }
 
+// spoil makes the graph fail.
+func (g *graph) spoil(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.spoilt == nil {
+		g.spoilt = err
+	}
+}
+
 // close takes everything that was collected.
 func (g *graph) close() (parcel, []*calls, error) {
 	g.mu.Lock()

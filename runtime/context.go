@@ -76,6 +76,9 @@ type attempt struct {
 	startedAt    time.Time
 	// release asks for a Release; it never blocks. Nil where nobody does it.
 	release func()
+	// classified is set once the pool's Classify has been asked.
+	classified bool
+	passage    passage // through the pool's middleware
 	// onceKey is set when this attempt's end is that of the effect of once=.
 	onceKey []byte
 

@@ -156,6 +156,9 @@ func (d *duties) rescue(ctx context.Context, every time.Duration) error {
 		if n := got.Ready + len(got.Quarantined); n > 0 {
 			d.pool.log.Warn("jobs of vanished workers are taken back", "ready", got.Ready, "quarantined", len(got.Quarantined))
 			d.pool.client.wake(got.Queues, -1)
+			for _, ref := range got.Quarantined {
+				d.pool.hooks.quarantined(ref)
+			}
 			if len(got.Quarantined) > 0 {
 				d.pool.releaser.wake() // some may wait for their end
 			}

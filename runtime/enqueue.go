@@ -17,8 +17,8 @@ import (
 // transaction that is rolled back counts as one that succeeded.
 //
 // Errors: ErrNoClient, an [ArgsError], an [IDTakenError], a [ParentError], a [BatchClosedError], ErrCycle, ErrUnavailable
-// (nothing stored), the error of a ctx that ended before the job was sent (nothing stored), and ErrUncertain, with which
-// alone the returned handle is valid.
+// (nothing stored), the error of a ctx that ended before the job was sent (nothing stored), that of a middleware, and
+// ErrUncertain, with which alone the returned handle is valid.
 func Enqueue[A, R any](ctx context.Context, use *Client, job *Job[A, R], args A, opts ...EnqueueOption) (Handle[R], error) {
 	handles, err := EnqueueMany(ctx, use, job, []A{args}, opts...)
 	if len(handles) == 0 {
@@ -81,37 +81,42 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
 	keepResults(jobs)
-	handles := make([]Handle[R], len(args))
-	if s != nil {
-		entries, err := s.graph.add(jobs, len(args), calls)
-		if err != nil {
-			return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
+	var (
+		entries  []collected // of a graph
+		inserted []Inserted
+	)
+	store := func(ctx context.Context) (err error) {
+		if s != nil {
+			entries, err = s.graph.add(jobs, len(args), calls)
+		} else {
+			inserted, err = c.insert(ctx, common.tx, jobs)
 		}
-		for i := range handles {
-			handles[i] = bind(c, job, Inserted{ID: jobs[i].ID})
+		return err
+	}
+	done, err := c.pass(ctx, jobs, len(args), common.tx != nil || s != nil && s.graph.held != nil, store)
+	if err != nil {
+		err = fmt.Errorf("enqueue %s: %w", job.Kind, err)
+		if done && s != nil {
+			s.graph.spoil(err)
+			return nil, err
+		}
+		calls.undo()
+		if !errors.Is(err, ErrUncertain) {
+			return nil, err
+		}
+	}
+	handles := make([]Handle[R], len(args))
+	for i := range handles {
+		in := Inserted{ID: jobs[i].ID}
+		if inserted != nil {
+			in = inserted[i]
+		}
+		handles[i] = bind(c, job, in)
+		if entries != nil {
 			handles[i].entry = &entries[i]
 		}
-		return handles, nil
 	}
-
-	inserted, err := c.insert(ctx, common.tx, jobs)
-	if err != nil {
-		calls.undo()
-	}
-	if err != nil && !errors.Is(err, ErrUncertain) {
-		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	for i := range handles {
-		if err != nil {
-			handles[i] = bind(c, job, Inserted{ID: jobs[i].ID})
-			continue
-		}
-		handles[i] = bind(c, job, inserted[i])
-	}
-	if err != nil {
-		return handles, fmt.Errorf("enqueue %s: %w", job.Kind, err)
-	}
-	return handles, nil
+	return handles, err
 }
 
 // begin applies the options that all jobs of an enqueue share.

@@ -114,6 +114,9 @@ type Settings struct {
 	// RerunInDoubt runs a job with OnceKey again when nothing can tell whether its interrupted work was done. Otherwise
 	// it is dead, in doubt.
 	RerunInDoubt bool
+	// DiscardExhausted ends a job as cancelled, with its last error, that has failed and has no retry left. Otherwise it is
+	// dead.
+	DiscardExhausted bool
 	// Deprecated says what to use instead; empty when the job is not deprecated.
 	Deprecated string
 	// Declared are all settings of the annotation in their canonical form, sorted by key, for the catalogue.

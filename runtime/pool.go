@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,20 @@ type PoolConfig struct {
 	// is set, builds of the former path may start too, so that a rollout can go on and be rolled back. Remove it when
 	// none is left: they are refused from the next start on.
 	FormerModule string
+	// Middleware wraps each attempt, the first one outermost.
+	Middleware []RunMiddleware
+	// Classify says what an error of a handler means: see [AsRetry], [AsPermanent], [AsSnooze], [AsCancel] and [AsIgnored].
+	// It is asked about errors of which neither the handler, by [Permanent], [Snooze] or [Cancel], nor permanent= has said
+	// so; also about panics and timeouts, but not when the pool interrupts a handler or the ledger of once= is in doubt. A
+	// panic of its own is logged, and then counts for nothing. It must be safe for concurrent use and fast.
+	Classify func(err error) Classification
+	// OnDead is told of each job that this process has made dead, once that is durable: by its last attempt, or by taking
+	// it back from the third worker that it took down. It is called at most once for a death, and not at all when the
+	// process dies before: what must happen belongs into a job, by on-failure=. Calls come one after the other, with 10 s
+	// each until ctx ends; when more than 1,024 wait, further ones are left out and counted in the log.
+	OnDead func(ctx context.Context, job DeadJob)
+	// OnTransition is told how each attempt of this process has ended, under the same conditions as OnDead.
+	OnTransition func(ctx context.Context, t Transition)
 	// Build names the running binary's version. Default: none.
 	Build string
 	// Logger gets one line for each failed attempt and for each change of the pool's health. Default slog.Default().
@@ -87,6 +102,7 @@ type Pool struct {
 	releaser *releaser
 	gate     *gate
 	held     *heldJobs
+	hooks    *hooks
 	health   *health
 	duties   *duties
 	tally    *tally
@@ -118,6 +134,7 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(),
 	}
 	p.health = &health{log: p.log}
+	p.hooks = newHooks(p)
 	if p.groups, err = p.plan(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
@@ -136,6 +153,9 @@ func (c *PoolConfig) fill() error {
 	}
 	if (c.Slots != 0) != c.Order.given() {
 		return errors.New("one of Slots and Order is given without the other")
+	}
+	if slices.ContainsFunc(c.Middleware, func(m RunMiddleware) bool { return m == nil }) {
+		return errors.New("nil middleware")
 	}
 	if c.Slots < 0 || c.Slots > 0 && len(c.Queues) > 0 {
 		return errors.New("negative Slots, or Slots beside Queues, which it excludes")
@@ -234,6 +254,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
 	p.finisher.start()
 	p.releaser.start()
+	p.hooks.start()
 	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake})
 
 	var claiming sync.WaitGroup
@@ -251,6 +272,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	settled := p.finisher.stop(max(time.Until(stopBy), settleReserve))
 	p.releaser.stop(max(time.Until(stopBy), settleReserve))
+	p.hooks.stop(stopBy)
 	stopBackground()
 	loops.Wait()
 	p.tally.last()

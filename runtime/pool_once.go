@@ -23,8 +23,17 @@ type putBack struct {
 func (e *putBack) Error() string { return e.err.Error() }
 func (e *putBack) Unwrap() error { return e.err }
 
-// work runs one attempt: it decodes the job, asks the ledger about the effect of once=, and calls the handler unless the
-// effect has happened. result is encoded when the job keeps it, and always for once=.
+// work runs one attempt: it decodes the job and runs it within the pool's middleware.
+func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
+	c, err := reg.open(job)
+	if err != nil {
+		return nil, err
+	}
+	return p.around(ctx, a, func(ctx context.Context) ([]byte, error) { return p.call(ctx, c, reg, job, a) })
+}
+
+// call asks the ledger about the effect of once=, and calls the handler unless the effect has happened. result is encoded
+// when the job keeps it, and always for once=.
 //
 //	ledger     handler                                 intent
 //	opened     runs                                    settled by its end
@@ -35,11 +44,7 @@ func (e *putBack) Unwrap() error { return e.err }
 //	           in-doubt=rerun → runs                   settled by its end
 //	           else: dead, in doubt                    stands; Store.Retry removes it
 //	busy       does not run: put off                   another job's
-func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
-	c, err := reg.open(job)
-	if err != nil {
-		return nil, err
-	}
+func (p *Pool) call(ctx context.Context, c call, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
 	key, err := c.onceKey()
 	if err != nil {
 		return nil, Permanent(err)
@@ -98,8 +103,12 @@ func (a *attempt) endEffect(ctx context.Context, f *Finish, result []byte, err e
 	if a.onceKey == nil {
 		return
 	}
+	done, worked := a.passage.worked()
+	if worked { // an error of the middleware does not undo it
+		result = done
+	}
 	switch {
-	case f.Verdict == VerdictSucceeded:
+	case f.Verdict == VerdictSucceeded || worked:
 		f.Effect = &EffectEnd{Key: a.onceKey, Done: true, Result: result}
 	case tellsOutcome(ctx, err):
 		f.Effect = &EffectEnd{Key: a.onceKey}

@@ -114,6 +114,7 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
 		p.tally.note(job, reg.kind, &f, false, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
+		p.hooks.expect(job, &f)
 		p.finisher.add(f)
 	}()
 	f = p.judge(ctx, reg, job, a, result, err)
@@ -137,7 +138,7 @@ func firstPositive(a, b time.Duration) time.Duration {
 
 // judge turns the end of an attempt into a verdict, and into what it says of the effect of once=.
 func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt, result []byte, err error) Finish {
-	f := p.verdict(ctx, reg, job, err)
+	f := p.verdict(ctx, reg, job, a, err)
 	if f.Verdict == VerdictSucceeded && a.keepResult {
 		f.Result = result
 	}
@@ -145,7 +146,7 @@ func (p *Pool) judge(ctx context.Context, reg *registered, job *ClaimedJob, a *a
 	return f
 }
 
-func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, err error) Finish {
+func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt, err error) Finish {
 	f := Finish{Ref: job.Ref}
 	var (
 		snooze      *snoozeError
@@ -186,14 +187,31 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, er
 		if errors.Is(cause, ErrTimeout) && !errors.Is(err, ErrTimeout) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		f.Error = attemptError(job.Kind, err)
-		if job.Attempt >= job.MaxRetries {
-			f.Verdict, f.Reason = VerdictDead, DeadExhausted
-		} else {
-			f.Verdict, f.Delay = VerdictRetry, reg.settings.RetryDelay(job.Attempt+1)
-		}
+		p.failed(&f, reg, job, a, err)
 	}
 	return f
+}
+
+// failed says what becomes of a job whose handler failed in a way that speaks for nothing by itself.
+func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, err error) {
+	f.Error = attemptError(job.Kind, err)
+	c := p.classify(a, err)
+	switch {
+	case c.as == classPermanent:
+		f.Verdict, f.Reason = VerdictDead, DeadPermanent
+	case c.as == classSnooze:
+		f.Verdict, f.Delay, f.Error = VerdictSnoozed, c.delay, nil
+	case c.as == classCancel:
+		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, Cancel(c.reason))
+	case c.as == classIgnore:
+		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, fmt.Errorf("error ignored: %w", err))
+	case job.Attempt < job.MaxRetries:
+		f.Verdict, f.Delay = VerdictRetry, reg.settings.RetryDelay(job.Attempt+1)
+	case reg.settings.DiscardExhausted:
+		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, fmt.Errorf("discarded after %d failed attempts: %w", job.Attempt+1, err))
+	default:
+		f.Verdict, f.Reason = VerdictDead, DeadExhausted
+	}
 }
 
 func (r *registered) isPermanent(err error) bool {
@@ -222,8 +240,8 @@ func (p *Pool) logAttempt(job *ClaimedJob, f *Finish) {
 	case VerdictDead:
 		p.log.Error("job is dead", append(attrs, "reason", f.Reason)...)
 	case VerdictCancelled:
-		p.log.Warn("job cancelled itself", attrs...)
+		p.log.Warn("job is cancelled", attrs...)
 	case VerdictSucceeded:
-		p.log.Error("job succeeded, but its result is not stored", attrs...)
+		p.log.Error("job succeeded, but has no result", attrs...)
 	}
 }

@@ -49,6 +49,9 @@ func settings(j *model.Job) *jen.Statement {
 		if s.RerunInDoubt {
 			set("RerunInDoubt", jen.True())
 		}
+		if s.Discard {
+			set("DiscardExhausted", jen.True())
+		}
 		if s.Deprecated != "" {
 			set("Deprecated", jen.Lit(s.Deprecated))
 		}

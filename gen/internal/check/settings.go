@@ -133,6 +133,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 	s.ConcurrencyKey = c.refs(f, m, "concurrency-key", args)
 	s.RateKey = c.refs(f, m, "rate-key", args)
 	s.Permanent = c.permanent(f, m)
+	s.Discard = m.text("on-exhausted") == "discard"
 	s.RerunInDoubt = m.text("in-doubt") == "rerun" && s.Once != nil
 
 	if stub := m.text("stub"); stub != "" {

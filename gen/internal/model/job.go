@@ -87,6 +87,7 @@ type Settings struct {
 	Aliases    []string        // former stored names, "service/…" included, in the order written
 
 	Once         []FieldRef // key of the ledger; nil without once= and with once=self
+	Discard      bool       // on-exhausted=discard
 	RerunInDoubt bool       // in-doubt=rerun
 
 	// References of keys whose engine isn't part of the runtime yet, resolved
