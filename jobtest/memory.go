@@ -37,6 +37,8 @@ type Memory struct {
 	audits   []jobrt.AuditEntry // oldest first
 	stats    stats
 
+	overrides map[overrideKey]jobrt.Override
+
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
 	pendingKeys    map[string]*Tx
@@ -80,8 +82,9 @@ type uniqueKey struct {
 }
 
 type workerRow struct {
-	info  jobrt.WorkerInfo
-	until time.Time
+	info             jobrt.WorkerInfo
+	started, renewed time.Time
+	until            time.Time
 }
 
 // NewMemory returns an empty store.
@@ -103,6 +106,7 @@ func NewMemory() *Memory {
 		pendingIDs:     make(map[jobrt.ID]*Tx),
 		pendingKeys:    make(map[string]*Tx),
 		listeners:      make(map[*listener]struct{}),
+		overrides:      make(map[overrideKey]jobrt.Override),
 	}
 }
 

@@ -8,7 +8,16 @@ import (
 // listener is one call of Listen. What it has not yet told is kept as a set, so a slow one costs no memory.
 type listener struct {
 	pending map[string]bool
-	signal  chan struct{} // holds one token while pending has something
+	control bool          // NotifyControl was called
+	signal  chan struct{} // holds one token while there is something to tell
+}
+
+// tell makes the listener look. It never blocks.
+func (l *listener) tell() {
+	select {
+	case l.signal <- struct{}{}:
+	default:
+	}
 }
 
 // Notify tells listening workers that the queues have something to claim.
@@ -22,15 +31,12 @@ func (m *Memory) Notify(ctx context.Context, queues []string) error {
 		for _, q := range queues {
 			l.pending[q] = true
 		}
-		select {
-		case l.signal <- struct{}{}:
-		default:
-		}
+		l.tell()
 	}
 	return nil
 }
 
-func (s *session) Listen(ctx context.Context, wake func(queue string)) error {
+func (s *session) Listen(ctx context.Context, wake func(queue string), control func()) error {
 	l := &listener{pending: make(map[string]bool), signal: make(chan struct{}, 1)}
 	s.m.mu.Lock()
 	s.m.listeners[l] = struct{}{}
@@ -49,7 +55,12 @@ func (s *session) Listen(ctx context.Context, wake func(queue string)) error {
 		s.m.mu.Lock()
 		queues := sortedKeys(l.pending)
 		clear(l.pending)
+		steer := l.control
+		l.control = false
 		s.m.mu.Unlock()
+		if steer {
+			control()
+		}
 		for _, q := range queues {
 			wake(q)
 		}

@@ -36,11 +36,13 @@ func (s *session) Register(ctx context.Context, previous jobrt.ID) (jobrt.ID, er
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	id := jobrt.NewID()
-	s.m.workers[id] = &workerRow{info: s.info, until: s.m.now().Add(s.info.LeaseTTL)}
+	now := s.m.now()
+	s.m.workers[id] = &workerRow{info: s.info, started: now, renewed: now, until: now.Add(s.info.LeaseTTL)}
 	if previous.IsZero() {
 		return id, nil
 	}
 	delete(s.m.workers, previous)
+	s.m.moveOverrides(previous, id)
 	for _, r := range s.m.live {
 		if r.info.State == jobrt.StateRunning && r.info.Worker == previous {
 			r.info.Worker = id
@@ -59,7 +61,8 @@ func (s *session) Renew(ctx context.Context, worker jobrt.ID) error {
 	if !s.m.alive(worker, now) {
 		return fmt.Errorf("memory store: renew worker %s: %w", worker, jobrt.ErrLeaseLost)
 	}
-	s.m.workers[worker].until = now.Add(s.info.LeaseTTL)
+	w := s.m.workers[worker]
+	w.renewed, w.until = now, now.Add(s.info.LeaseTTL)
 	return nil
 }
 
@@ -280,6 +283,7 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 			delete(s.m.workers, id)
 		}
 	}
+	s.m.trimOverrides(now)
 	for key, u := range s.m.uniques {
 		if s.m.live[u.holder] == nil && !now.Before(u.until) {
 			delete(s.m.uniques, key)
@@ -316,5 +320,6 @@ func (s *session) Close(_ context.Context, worker jobrt.ID) error {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	delete(s.m.workers, worker)
+	s.m.dropOverrides(worker)
 	return nil
 }

@@ -11,15 +11,18 @@ import (
 // group is a number of slots and the queues that share them. One goroutine, loop, claims for it; each running handler
 // has a goroutine of its own, which starts the next prefetched job when it is done.
 type group struct {
-	pool  *Pool
-	order Order
-	slots int
+	pool   *Pool
+	order  Order
+	normal int // slots, unless an operator sets others
 
 	choose *chooser      // only loop uses it
 	woken  chan struct{} // holds one wake-up
 	front  atomic.Bool   // a wake-up told of new jobs: claim from the front
 
 	mu       sync.Mutex
+	slots    int
+	caps     map[string]int // by queue: the most that it gets of shared slots, where an operator has set one
+	running  map[string]int // by queue, of shared slots
 	busy     int
 	buffer   []prefetched // oldest first
 	stalled  bool         // prefetched jobs had to be handed back; no more until a slot is freed
@@ -49,7 +52,10 @@ const (
 )
 
 func newGroup(p *Pool, slots int, order Order) *group {
-	return &group{pool: p, order: order, slots: slots, choose: newChooser(order, time.Now()), woken: make(chan struct{}, 1)}
+	return &group{
+		pool: p, order: order, normal: slots, slots: slots, running: make(map[string]int),
+		choose: newChooser(order, time.Now()), woken: make(chan struct{}, 1),
+	}
 }
 
 func (g *group) serves(queue string) bool {
@@ -109,10 +115,15 @@ func (g *group) refill(ctx context.Context) error {
 	if !g.pool.gate.open() || !g.pool.lease.live() {
 		return nil
 	}
+	wanted := g.pool.controls.now.Load()
+	empty, some := g.open(wanted)
+	if !some {
+		return nil
+	}
 	g.mu.Lock()
 	free, buffered, stalled := g.slots-g.busy, len(g.buffer), g.stalled
 	g.mu.Unlock()
-	ahead, fast := g.ahead()
+	ahead, fast := g.ahead(wanted.kinds)
 	room := 0
 	if !stalled && buffered <= ahead/2 {
 		room = ahead - buffered
@@ -126,25 +137,31 @@ func (g *group) refill(ctx context.Context) error {
 	}
 
 	// Where every kind is fast, one claim serves the slots and the buffer.
-	together := free > 0 && len(fast) == len(g.pool.kinds)
-	empty := make([]bool, len(g.order.shares))
+	together := free > 0 && len(fast) == len(wanted.kinds)
 	for free > 0 {
 		asked := 0
 		for i, n := range g.choose.allot(min(free, claimMost), empty, time.Now()) {
 			if n == 0 {
 				continue
 			}
-			r := ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: g.pool.kinds, Limit: n, Start: n, FromFront: front}
-			if together {
+			asked += n
+			left, capped := g.left(g.order.shares[i].Queue)
+			if capped && left < n {
+				empty[i] = true
+				if n = left; n <= 0 {
+					continue
+				}
+			}
+			r := ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: wanted.kinds, Limit: n, Start: n, FromFront: front}
+			if together && !capped {
 				r.Limit = min(n+room, claimMost)
 			}
 			got, err := g.claim(ctx, r)
 			if err != nil {
 				return err
 			}
-			asked += n
 			g.choose.claimed(i, n, min(got, n), time.Now())
-			empty[i] = got < r.Limit
+			empty[i] = empty[i] || got < r.Limit
 			free -= min(got, n)
 			room -= max(got-n, 0)
 		}
@@ -156,7 +173,7 @@ func (g *group) refill(ctx context.Context) error {
 		return nil
 	}
 	for i, n := range g.choose.allot(min(room, claimMost), empty, time.Now()) {
-		if n > 0 {
+		if _, capped := g.left(g.order.shares[i].Queue); n > 0 && !capped {
 			got, err := g.claim(ctx, ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: fast, Limit: n, FromFront: front})
 			if err != nil {
 				return err
@@ -167,10 +184,10 @@ func (g *group) refill(ctx context.Context) error {
 	return nil
 }
 
-// ahead is how many jobs to hold ready besides the running ones, and the kinds that may be among them.
-func (g *group) ahead() (jobs int, fast []string) {
+// ahead is how many jobs to hold ready besides the running ones, and those of kinds that may be among them.
+func (g *group) ahead(kinds []string) (jobs int, fast []string) {
 	slowest, largest := time.Microsecond, 1
-	for _, kind := range g.pool.kinds {
+	for _, kind := range kinds {
 		if mean, size, ok := g.pool.registry.lookup(kind).speed.fast(); ok {
 			fast = append(fast, kind)
 			slowest, largest = max(slowest, mean), max(largest, size)
@@ -179,6 +196,8 @@ func (g *group) ahead() (jobs int, fast []string) {
 	if len(fast) == 0 {
 		return 0, nil
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return min(g.slots*int(prefetchFor/slowest), prefetchMost, prefetchBytes/largest), fast
 }
 
@@ -216,17 +235,24 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 	return len(jobs), nil
 }
 
-// accept starts a claimed job if it may, and buffers it otherwise.
+// accept starts a claimed job if it may, and buffers it otherwise. One that has been paused meanwhile is handed back.
 func (g *group) accept(job ClaimedJob, epoch context.Context) {
+	g.mu.Lock()
+	if !g.pool.controls.now.Load().lets(&job) {
+		g.mu.Unlock()
+		g.pool.handBack(job.Ref)
+		return
+	}
 	if job.Suspect {
+		g.mu.Unlock()
 		g.pool.gate.announce()
 		g.pool.handlers.Add(1)
 		go g.pool.runAlone(job)
 		return
 	}
-	g.mu.Lock()
 	if g.busy < g.slots && len(g.buffer) == 0 && g.pool.gate.enter() {
 		g.busy++
+		g.count(job.Queue, 1)
 		g.mu.Unlock()
 		g.pool.handlers.Add(1)
 		go g.pool.runJob(g, job, epoch)
@@ -246,6 +272,7 @@ func (g *group) startBuffered() {
 		}
 		next := g.pop()
 		g.busy++
+		g.count(next.job.Queue, 1)
 		g.mu.Unlock()
 		g.pool.handlers.Add(1)
 		go g.pool.runJob(g, next.job, next.epoch)
@@ -260,13 +287,16 @@ func (g *group) pop() prefetched {
 	return oldest
 }
 
-// release frees a slot, gives it to the next prefetched job, if there is one, and asks for more when few are left.
-func (g *group) release() {
+// release frees the slot of a job of a queue, gives it to the next prefetched job, if there is one and the slot still
+// exists, and asks for more when few are left.
+func (g *group) release(queue string) {
 	g.pool.gate.leave()
 	g.mu.Lock()
 	g.stalled = false
-	if len(g.buffer) > 0 && !g.stopping && g.pool.gate.enter() {
+	g.count(queue, -1)
+	if len(g.buffer) > 0 && !g.stopping && g.busy <= g.slots && g.pool.gate.enter() {
 		next := g.pop()
+		g.count(next.job.Queue, 1)
 		left := len(g.buffer)
 		g.mu.Unlock()
 		if left == 0 || left == g.slots {

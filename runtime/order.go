@@ -115,6 +115,9 @@ func (c *chooser) allot(n int, empty []bool, now time.Time) []int {
 	return out
 }
 
+// skip notes that a queue may not be asked now: it must not come back as one that has gone unserved.
+func (c *chooser) skip(i int, now time.Time) { c.served[i], c.credit[i] = now, 0 }
+
 // claimed notes what a queue gave for its slots.
 func (c *chooser) claimed(i, asked, got int, now time.Time) {
 	if asked > 0 {

@@ -106,6 +106,7 @@ type Pool struct {
 	health   *health
 	duties   *duties
 	tally    *tally
+	controls *controls
 	deaf     atomic.Bool // the store cannot listen
 	ran      atomic.Bool
 	handlers sync.WaitGroup
@@ -229,6 +230,8 @@ func (e *StuckError) Error() string {
 // DrainTimeout to finish, cancels their contexts (cause ErrStopped), and returns once everything is settled in the
 // store: a shutdown costs no attempt.
 //
+// An operator who stops this worker ends Run like the end of ctx does; see [SettingStop].
+//
 // It returns nil after a clean stop, a [StuckError] when handlers did not return, and an error at once when this
 // binary's service belongs to another module, or its kinds or queues to another service ([OwnedError]). A store that is away is waited for. Run may be
 // called once.
@@ -236,6 +239,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.ran.Swap(true) {
 		return errors.New("run pool: it has run already")
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	p.controls = newControls(p, stop)
 	if err := p.start(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -252,6 +258,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.duties.run(background) })
 	loops.Go(func() { p.listen(background) })
 	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
+	loops.Go(func() { p.controls.run(background) })
 	p.finisher.start()
 	p.releaser.start()
 	p.hooks.start()
@@ -303,6 +310,7 @@ func (p *Pool) start(ctx context.Context) error {
 		func(ctx context.Context) error { return p.store.Sync(ctx, p.catalog) },
 		func(ctx context.Context) (err error) { p.session, err = p.store.Open(ctx, info); return err },
 		p.revive,
+		func(ctx context.Context) error { return p.controls.ask(ctx, ID{}) }, // before the first claim
 		func(ctx context.Context) (err error) { // last, because the lease runs from here
 			sent = time.Now()
 			worker, err = p.session.Register(ctx, ID{})
@@ -393,7 +401,7 @@ func (p *Pool) wake(queue string) {
 func (p *Pool) listen(ctx context.Context) {
 	for try := 0; ctx.Err() == nil; try++ {
 		started := time.Now()
-		err := p.session.Listen(ctx, p.wake)
+		err := p.session.Listen(ctx, p.wake, p.controls.wake)
 		if errors.Is(err, ErrNoListen) {
 			p.deaf.Store(true)
 			p.log.Info("the job store delivers no wake-ups here; queues are polled", "every", p.pollInterval())
@@ -405,6 +413,7 @@ func (p *Pool) listen(ctx context.Context) {
 		if ctx.Err() == nil {
 			p.health.report(err)
 			p.wake("") // what was announced while nobody listened
+			p.controls.wake()
 			pause(ctx, try)
 		}
 	}

@@ -121,6 +121,10 @@ func (s *faultySession) TakeDuty(ctx context.Context, name string, every time.Du
 	return try(s.f, "duty", func() (bool, error) { return s.Session.TakeDuty(ctx, name, every) })
 }
 
+func (s *faultySession) Controls(ctx context.Context, w jobrt.ID) (jobrt.Controls, error) {
+	return try(s.f, "controls", func() (jobrt.Controls, error) { return s.Session.Controls(ctx, w) })
+}
+
 func away(string) (error, error) {
 	return fmt.Errorf("connection refused: %w", jobrt.ErrUnavailable), nil
 }

@@ -76,11 +76,11 @@ func (s *hookedSession) Revive(ctx context.Context, schemas map[string]string) (
 	return s.Session.Revive(context.WithoutCancel(ctx), schemas)
 }
 
-func (s *hookedSession) Listen(ctx context.Context, wake func(string)) error {
+func (s *hookedSession) Listen(ctx context.Context, wake func(string), control func()) error {
 	if s.h.deaf {
 		return jobrt.ErrNoListen
 	}
-	return s.Session.Listen(ctx, wake)
+	return s.Session.Listen(ctx, wake, control)
 }
 
 // vanish enqueues a job and claims it for a worker that is never heard of again.

@@ -11,7 +11,7 @@ import (
 // runJob runs one job in a slot of g, unless the epoch in which it was claimed is over.
 func (p *Pool) runJob(g *group, job ClaimedJob, epoch context.Context) {
 	defer p.handlers.Done()
-	defer g.release()
+	defer g.release(job.Queue)
 	p.perform(job, epoch)
 }
 
@@ -39,6 +39,10 @@ func (p *Pool) runAlone(job ClaimedJob) {
 		return
 	}
 	defer p.gate.leaveAlone()
+	if !p.controls.now.Load().lets(&job) { // paused while it waited
+		p.handBack(job.Ref)
+		return
+	}
 	_, epoch := p.lease.current()
 	var started []Ref
 	err := p.health.call(context.Background(), func(ctx context.Context) (err error) {

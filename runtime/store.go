@@ -119,6 +119,7 @@ type Store interface {
 	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
 
 	OperateStore
+	ControlStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -127,7 +128,7 @@ type Session interface {
 
 	// Register makes a live worker row with a fresh id and a lease of WorkerInfo.LeaseTTL. Jobs that still run under
 	// previous (zero for none), a worker id of this very process whose lease was lost, are adopted: their lease_seq
-	// stays, and rescue leaves them alone.
+	// stays, and rescue leaves them alone. Its overrides go over too.
 	Register(ctx context.Context, previous ID) (ID, error)
 
 	// Renew extends the lease by LeaseTTL. ErrLeaseLost when it has run out already: the caller must stop the handlers'
@@ -173,11 +174,14 @@ type Session interface {
 	// than the one now given for their kind. It returns how many.
 	Revive(ctx context.Context, schemas map[string]string) (int, error)
 
-	// Listen calls wake with a queue's name, from one goroutine, until ctx ends or the connection breaks. It returns
-	// ErrNoListen at once when this store cannot listen.
-	Listen(ctx context.Context, wake func(queue string)) error
+	// Listen calls wake with a queue's name, and control after a NotifyControl and perhaps without one, from one
+	// goroutine, until ctx ends or the connection breaks. It returns ErrNoListen at once when this store cannot listen.
+	Listen(ctx context.Context, wake func(queue string), control func()) error
 
-	// Close removes the worker row, so that what it still holds is rescued at once, and closes the connections.
+	ControlSession
+
+	// Close removes the worker row, so that what it still holds is rescued at once, with its overrides, and closes the
+	// connections.
 	Close(ctx context.Context, worker ID) error
 }
 

@@ -73,6 +73,7 @@ func Run(t *testing.T, h Harness) {
 		{"EffectTx", effectTxCases},
 		{"Operate", operateCases},
 		{"Stats", statCases},
+		{"Control", controlCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -271,7 +271,7 @@ var upkeepCases = []testCase{
 				case heard <- q:
 				default:
 				}
-			})
+			}, func() {})
 		}()
 		other := e.other()
 		want := []string{queue, "größe"}

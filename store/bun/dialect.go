@@ -51,6 +51,7 @@ type dialect interface {
 	finish(ctx context.Context, q querier, batch []jobrt.Finish) ([]jobrt.FinishResult, error)
 
 	operateDialect
+	overrideDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

@@ -10,6 +10,7 @@ var tableNames = []string{
 	"jobs", "history", "dead", "attempts", "kinds", "queues", "workers", "uniques", "duties", "migrations",
 	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
 	"stats",
+	"overrides",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

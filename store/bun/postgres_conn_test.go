@@ -67,7 +67,7 @@ func TestPgBouncerIsDetected(t *testing.T) {
 		t.Fatal("Open does not see PgBouncer")
 	}
 	session, _ := openSession(t, s)
-	if err := session.Listen(t.Context(), func(string) {}); !errors.Is(err, jobrt.ErrNoListen) {
+	if err := session.Listen(t.Context(), func(string) {}, func() {}); !errors.Is(err, jobrt.ErrNoListen) {
 		t.Errorf("listen through PgBouncer: %v, want ErrNoListen", err)
 	}
 
@@ -179,7 +179,7 @@ func TestASessionHasAtMostFourConnections(t *testing.T) {
 	defer wg.Wait()
 	defer cancel()
 	listens := make(chan string, 100)
-	wg.Go(func() { _ = session.Listen(ctx, func(q string) { listens <- q }) })
+	wg.Go(func() { _ = session.Listen(ctx, func(q string) { listens <- q }, func() {}) })
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			_, _ = session.Promote(ctx, 10)
@@ -221,7 +221,7 @@ func TestListenHearsQueuesOfItsOwnTablesOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	heard := make(chan string, 100)
 	ended := make(chan error, 1)
-	go func() { ended <- session.Listen(ctx, func(q string) { heard <- q }) }()
+	go func() { ended <- session.Listen(ctx, func(q string) { heard <- q }, func() {}) }()
 	got := ""
 	eventually(t, "a wake-up", func() bool {
 		if err := errors.Join(others.Notify(ctx, []string{"foreign"}), sameTables.Notify(ctx, []string{"größe, 'x'"})); err != nil {
@@ -257,7 +257,7 @@ func TestBusyConnectionsDoNotMakeAListenerDeaf(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	err := session.Listen(t.Context(), func(string) {})
+	err := session.Listen(t.Context(), func(string) {}, func() {})
 	if errors.Is(err, jobrt.ErrNoListen) || !errors.Is(err, jobrt.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable, after which a pool listens again", err)
 	}
@@ -271,7 +271,7 @@ func TestASessionSurvivesBrokenConnections(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	heard := make(chan string, 1000)
-	go func() { ended <- session.Listen(ctx, func(q string) { heard <- q }) }()
+	go func() { ended <- session.Listen(ctx, func(q string) { heard <- q }, func() {}) }()
 	eventually(t, "a wake-up", func() bool {
 		return s.Notify(ctx, []string{"billing"}) == nil && len(heard) > 0
 	})

@@ -18,6 +18,15 @@ func (p *postgres) notify(ctx context.Context, queues []string) error {
 	return err
 }
 
+// controlPayload announces a change of what is wanted of workers. What begins with a colon is no queue.
+const controlPayload = ":control"
+
+// notifyControl implements overrideDialect.
+func (p *postgres) notifyControl(ctx context.Context) error {
+	_, err := p.own().exec(ctx, `SELECT pg_notify($1::text, $2::text)`, p.channel(), controlPayload)
+	return err
+}
+
 const (
 	// listenProof is how long the first notification may take before listening counts as impossible.
 	listenProof = 2 * time.Second
@@ -29,18 +38,18 @@ const (
 
 // Listen implements [jobrt.Session]. It holds a connection of its own, which shows that it works by a notification to
 // itself, at the start and whenever it has heard nothing for a while.
-func (s *pgSession) Listen(ctx context.Context, wake func(queue string)) error {
+func (s *pgSession) Listen(ctx context.Context, wake func(queue string), control func()) error {
 	if s.p.pooled || s.p.s.cfg.NoListen {
 		return s.failed("listen", jobrt.ErrNoListen)
 	}
-	err := s.listen(ctx, wake)
+	err := s.listen(ctx, wake, control)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return s.failed("listen", err)
 }
 
-func (s *pgSession) listen(ctx context.Context, wake func(queue string)) error {
+func (s *pgSession) listen(ctx context.Context, wake func(queue string), control func()) error {
 	conn, err := s.dialListener(ctx)
 	if err != nil {
 		return err
@@ -56,7 +65,10 @@ func (s *pgSession) listen(ctx context.Context, wake func(queue string)) error {
 		if payload == proof {
 			return true
 		}
-		if payload != "" && payload[0] != ':' {
+		switch {
+		case payload == controlPayload:
+			control()
+		case payload != "" && payload[0] != ':':
 			wake(payload)
 		}
 		return false

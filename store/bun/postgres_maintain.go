@@ -271,7 +271,8 @@ DELETE FROM {workers} WHERE id = ANY (ARRAY(
 	LIMIT $2::integer FOR UPDATE SKIP LOCKED)) AND lease_until <= statement_timestamp()`
 
 func (s *pgSession) trimRest(ctx context.Context) error {
-	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch))
+	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch),
+		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch))
 }
 
 // now is the server's clock.

@@ -41,7 +41,7 @@ func (s *pgSession) leaseTimeout(ctx context.Context) (context.Context, context.
 	return bounded(ctx, min(s.info.LeaseTTL, s.p.s.cfg.Timeout))
 }
 
-// registerSQL makes a worker row, and passes on to it what still runs under the previous one.
+// registerSQL makes a worker row, and passes on to it what still runs under the previous one, and its overrides.
 //
 // In: id, lease in microseconds, pid, service, host, build, queues, kinds, the previous id or NULL. Out: nothing.
 const registerSQL = `
@@ -52,6 +52,8 @@ WITH w AS (
 	RETURNING id
 ), previous AS (
 	DELETE FROM {workers} WHERE id = $9::text::uuid
+), o AS (
+	UPDATE {overrides} SET target = 'worker:' || (SELECT id FROM w) WHERE target = 'worker:' || $9::text
 )
 UPDATE {jobs} SET lease_owner = (SELECT id FROM w) WHERE lease_owner = $9::text::uuid AND state = 'running'`
 
@@ -216,7 +218,9 @@ func (s *pgSession) TakeDuty(ctx context.Context, name string, every time.Durati
 func (s *pgSession) Close(ctx context.Context, worker jobrt.ID) error {
 	ctx, cancel := s.leaseTimeout(ctx)
 	defer cancel()
-	_, err := s.lease.exec(ctx, s.p.n.sql(`DELETE FROM {workers} WHERE id = $1::text::uuid`), worker.String())
+	_, err := s.lease.exec(ctx, s.p.n.sql(`
+WITH o AS (DELETE FROM {overrides} WHERE target = 'worker:' || $1::text)
+DELETE FROM {workers} WHERE id = $1::text::uuid`), worker.String())
 	s.p.control.leave(s)
 	return s.failed("close session", err)
 }

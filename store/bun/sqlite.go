@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -19,7 +20,9 @@ type sqliteDialect struct {
 	// timeout ends a call of a session whose context has no deadline of its own.
 	timeout time.Duration
 	// deaf makes Listen refuse.
-	deaf bool
+	deaf       bool
+	controlMu  sync.Mutex
+	controlled map[chan struct{}]bool // see hearControl
 	// cutAt is the length of the write-ahead log, in pages, from which on Maintain tries to cut it.
 	cutAt int64
 }
@@ -37,7 +40,7 @@ func useSQLite(s *Store, db *bun.DB) error {
 	s.db = db
 	s.d = &sqliteDialect{
 		db: db.DB, names: s.names, writer: newSQLiteWriter(db.DB), timeout: s.cfg.Timeout, deaf: s.cfg.NoListen,
-		cutAt: walPages,
+		cutAt: walPages, controlled: make(map[chan struct{}]bool),
 	}
 	return nil
 }

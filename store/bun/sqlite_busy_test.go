@@ -146,7 +146,7 @@ func TestAListenerHearsOfCommitsOfOthers(t *testing.T) {
 	session, _ := newSQLiteWorker(t, s)
 	ctx, stop := context.WithCancel(testContext(t))
 	heard, ended := make(chan string, 100), make(chan error, 1)
-	go func() { ended <- session.Listen(ctx, func(queue string) { heard <- queue }) }()
+	go func() { ended <- session.Listen(ctx, func(queue string) { heard <- queue }, func() {}) }()
 	other := reopenSQLite(t, s)
 	for _, send := range []func() error{
 		func() error {

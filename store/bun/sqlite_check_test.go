@@ -218,7 +218,7 @@ func TestASQLiteStoreSaysWhatItCannotDo(t *testing.T) {
 	}
 	s = openSQLiteFile(t, path, Config{NoListen: true})
 	session, _ := newSQLiteWorker(t, s)
-	if err := session.Listen(testContext(t), func(string) {}); !errors.Is(err, jobrt.ErrNoListen) {
+	if err := session.Listen(testContext(t), func(string) {}, func() {}); !errors.Is(err, jobrt.ErrNoListen) {
 		t.Errorf("listen: %v, want ErrNoListen", err)
 	}
 }

@@ -87,6 +87,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {audit} SET at = at - ?1`,
 		`UPDATE {stats} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
+		`UPDATE {overrides} SET set_at = set_at - ?1, until = until - ?1`,
 	} {
 		if _, err := s.DB().DB.ExecContext(testContext(tb), s.names.sql(text), d.Microseconds()); err != nil {
 			tb.Fatalf("advance: %v", err)

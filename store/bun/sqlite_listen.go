@@ -23,22 +23,25 @@ const sqliteReadyQueues = `
 
 // Listen implements [jobrt.Session]. SQLite tells nobody, but PRAGMA data_version changes with each commit of another
 // connection. It is read on the writer's connection, so that the store's own commits don't count: their callers wake
-// the pools of this process themselves. Only queues that have something to claim are named.
-func (s *sqliteSession) Listen(ctx context.Context, wake func(queue string)) error {
+// the pools of this process themselves, and notifyControl tells. Only queues that have something to claim are named.
+func (s *sqliteSession) Listen(ctx context.Context, wake func(queue string), control func()) error {
 	if s.d.deaf {
 		return jobrt.ErrNoListen
 	}
 	ticker := time.NewTicker(listenEvery)
 	defer ticker.Stop()
+	told, end := s.d.hearControl()
+	defer end()
 	var seen int64
 	for known := false; ; known = true {
 		var ready []string
+		changed := false
 		err := s.changes(ctx, func(q querier, version int64) error {
-			ready = nil
+			ready, changed = nil, false
 			if version == seen && known {
 				return nil
 			}
-			seen = version
+			seen, changed = version, known
 			return collect(ctx, q, func(r rows) error {
 				var queue string
 				err := r.Scan(&queue)
@@ -54,12 +57,17 @@ func (s *sqliteSession) Listen(ctx context.Context, wake func(queue string)) err
 				return s.failed("listen", err)
 			}
 		}
+		if changed {
+			control()
+		}
 		for _, queue := range ready {
 			wake(queue)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-told:
+			control()
 		case <-ticker.C:
 		}
 	}

@@ -76,6 +76,11 @@ func (s *sqliteSession) Register(ctx context.Context, previous jobrt.ID) (jobrt.
 		if _, err := q.exec(ctx, s.d.names.sql(sqliteAdopt), id.String(), previous.String()); err != nil {
 			return err
 		}
+		_, err = q.exec(ctx, s.d.names.sql(`UPDATE {overrides} SET target = ?1 WHERE target = ?2`),
+			jobrt.TargetWorker(id), jobrt.TargetWorker(previous))
+		if err != nil {
+			return err
+		}
 		_, err = q.exec(ctx, s.d.names.sql(`DELETE FROM {workers} WHERE id = ?1`), previous.String())
 		return err
 	})
@@ -112,7 +117,11 @@ func (s *sqliteSession) Close(ctx context.Context, worker jobrt.ID) error {
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	err := s.d.write(ctx, nil, func(q querier, _ int64) error {
-		_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {workers} WHERE id = ?1`), worker.String())
+		_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {overrides} WHERE target = ?1`), jobrt.TargetWorker(worker))
+		if err != nil {
+			return err
+		}
+		_, err = q.exec(ctx, s.d.names.sql(`DELETE FROM {workers} WHERE id = ?1`), worker.String())
 		return err
 	})
 	return s.failed("close session", err)

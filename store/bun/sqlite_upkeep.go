@@ -149,6 +149,13 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 				return err
 			})
 		},
+		func() (n int64, err error) {
+			err = s.d.write(ctx, nil, func(q querier, now int64) error {
+				n, err = q.exec(ctx, s.d.names.sql(sqliteExpireOverrides), now, now-micros(workerKeep), sqliteForgetBatch)
+				return err
+			})
+			return n, err
+		},
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
 		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
 	} {

@@ -1,0 +1,157 @@
+package jobrt
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// controls keeps a pool to what operators want of it: it asks the store each second, and at once when it is told to, and
+// steers the groups. While the store is away the last answer holds.
+type controls struct {
+	pool  *Pool
+	now   atomic.Pointer[steering] // never nil
+	woken chan struct{}            // holds one wake-up
+	stop  func()                   // ends Run
+}
+
+// controlsEvery is the longest time until a pool learns of a change that nobody told it of.
+const controlsEvery = time.Second
+
+func newControls(p *Pool, stop func()) *controls {
+	c := &controls{pool: p, woken: make(chan struct{}, 1), stop: stop}
+	c.now.Store(steer(p, nil))
+	return c
+}
+
+// wake makes the loop ask at once. It never blocks.
+func (c *controls) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+// run asks until ctx ends.
+func (c *controls) run(ctx context.Context) {
+	for {
+		timer := time.NewTimer(controlsEvery)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-c.woken:
+		case <-timer.C:
+		}
+		timer.Stop()
+		_ = c.pool.health.call(ctx, func(ctx context.Context) error { return c.ask(ctx, c.pool.lease.worker()) })
+	}
+}
+
+// ask learns what is wanted of the worker and does it.
+func (c *controls) ask(ctx context.Context, worker ID) error {
+	got, err := c.pool.session.Controls(ctx, worker)
+	if err == nil {
+		c.apply(got)
+	}
+	return err
+}
+
+func (c *controls) apply(got Controls) {
+	was := c.now.Load()
+	if slices.EqualFunc(was.overrides, got.Overrides, Override.equal) {
+		return
+	}
+	next := steer(c.pool, got.Overrides)
+	c.now.Store(next)
+	c.tell(was.overrides, next.overrides)
+	for _, g := range c.pool.groups {
+		g.steer(next)
+	}
+	if next.stop {
+		c.stop()
+	}
+}
+
+func (o Override) equal(other Override) bool {
+	return o.Target == other.Target && o.Setting == other.Setting && o.Value == other.Value && o.By == other.By &&
+		o.Reason == other.Reason && o.SetAt.Equal(other.SetAt) && o.Until.Equal(other.Until)
+}
+
+// tell logs each override that has come and each that has gone.
+func (c *controls) tell(was, is []Override) {
+	changes := func(what string, from, to []Override) {
+		for _, o := range to {
+			if !slices.ContainsFunc(from, o.equal) {
+				attrs := []any{"target", o.Target, "setting", o.Setting, "value", o.Value, "by", o.By, "reason", o.Reason}
+				if !o.Until.IsZero() {
+					attrs = append(attrs, "until", o.Until)
+				}
+				c.pool.log.Info(what, attrs...)
+			}
+		}
+	}
+	changes("override is over", is, was)
+	changes("override is in force", was, is)
+}
+
+// steering is what the overrides in force mean for one pool. It does not change once it is made.
+type steering struct {
+	overrides []Override
+	// kinds are those of the pool that may be claimed.
+	kinds []string
+	// paused queues; everything when all is set.
+	paused map[string]bool
+	all    bool
+	// quiet and stop are about this worker.
+	quiet, stop bool
+	// workers by queue, and slots where queues share them; -1 for none.
+	workers map[string]int
+	slots   int
+}
+
+// steer judges overrides. Settings and values that this build does not know are left alone: a newer one has set them.
+func steer(p *Pool, overrides []Override) *steering {
+	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), slots: -1}
+	barred := make(map[string]bool)
+	for _, o := range overrides { // "*" sorts before "worker:", so what is about this worker alone comes last
+		class, name := splitTarget(o.Target)
+		number, err := strconv.Atoi(o.Value)
+		counts := err == nil && number >= 0
+		switch {
+		case o.Setting == SettingPaused && class == TargetAll:
+			s.all = true
+		case o.Setting == SettingPaused && class == "queue":
+			s.paused[name] = true
+		case o.Setting == SettingPaused && class == "kind":
+			barred[name] = true
+		case o.Setting == SettingWorkers && class == "queue" && counts:
+			s.workers[name] = number
+		case o.Setting == SettingSlots && counts:
+			s.slots = number
+		case o.Setting == SettingQuiet && class == "worker":
+			s.quiet = true
+		case o.Setting == SettingStop && class == "worker":
+			s.stop, s.quiet = true, true
+		}
+	}
+	for _, kind := range p.kinds {
+		if !barred[kind] && !barred[p.registry.lookup(kind).kind] { // what is stored under an alias goes with its job
+			s.kinds = append(s.kinds, kind)
+		}
+	}
+	return s
+}
+
+// serves reports whether the pool may claim from a queue.
+func (s *steering) serves(queue string) bool { return !s.all && !s.quiet && !s.paused[queue] }
+
+// lets reports whether a claimed job may start.
+func (s *steering) lets(job *ClaimedJob) bool {
+	return s.serves(job.Queue) && slices.Contains(s.kinds, job.Kind)
+}
+
+// idle reports whether nothing at all may be claimed.
+func (s *steering) idle() bool { return s.all || s.quiet || len(s.kinds) == 0 }
