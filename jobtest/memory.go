@@ -69,6 +69,7 @@ type row struct {
 	parents  []*edge
 	children []*row
 	batch    *batchRow
+	steps    []jobrt.StepInfo // finished, in the order of their ends
 	// ended is the job's last end, as children see it.
 	ended jobrt.ParentOutcome
 	// locked is the open transaction that has settled the job's claim.

@@ -51,6 +51,7 @@ func (m *Memory) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 	for _, e := range r.parents[:min(len(r.parents), 1000)] {
 		info.Parents = append(info.Parents, e.outcome())
 	}
+	info.Steps = r.lookSteps()
 	return info, nil
 }
 

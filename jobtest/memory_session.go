@@ -273,6 +273,7 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 		if r.kept() {
 			continue
 		}
+		r.steps = nil
 		if r.info.FinishedAt.Before(now.Add(-keep)) {
 			delete(s.m.jobs, id)
 		}

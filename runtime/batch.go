@@ -74,7 +74,7 @@ func identify(ctx context.Context, b *NewBatch, calls *calls) {
 	}
 	const kind = "batch\x00" // no job's
 	sum := sha256.Sum256([]byte(b.Name))
-	b.ID = childID(parent.info.ID, kind, sum, calls.nth(kind, sum))
+	b.ID = calls.child(parent.info.ID, kind, sum)
 	b.Resend = true
 	b.Service, b.Origin.Service, b.Origin.Parent = parent.info.Origin.Service, parent.info.Origin.Service, parent.info.ID
 }

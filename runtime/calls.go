@@ -1,6 +1,7 @@
 package jobrt
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -62,6 +63,7 @@ type ordinals struct {
 type callKey struct {
 	kind string
 	args [sha256.Size]byte
+	step string
 }
 
 func (o *ordinals) take(k callKey) int {
@@ -83,29 +85,56 @@ func (o *ordinals) take(k callKey) int {
 func (o *ordinals) giveBack(k callKey, n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.free[k] = append(o.free[k], n)
+	if n < o.next[k] { // not forgotten meanwhile
+		o.free[k] = append(o.free[k], n)
+	}
+}
+
+// forget makes the enqueues of a step that has failed count anew.
+func (o *ordinals) forget(step string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k := range o.next {
+		if k.step == step {
+			delete(o.next, k)
+			delete(o.free, k)
+		}
+	}
 }
 
 // calls are the ordinals that one call of EnqueueMany or Batch has taken. It belongs to one goroutine.
 type calls struct {
-	of    *ordinals
+	of *ordinals
+	// step is the name of the step that they are made in. Its calls are told apart from others, because an attempt for
+	// which the step is done already does not make them.
+	step  string
 	taken []struct {
 		key callKey
 		n   int
 	}
 }
 
-// callsOf returns the calls of an attempt, nil outside of one.
-func callsOf(a *attempt) *calls {
+// callsOf returns the calls of the attempt that ctx belongs to, nil outside of one.
+func callsOf(ctx context.Context) *calls {
+	a := running(ctx)
 	if a == nil {
 		return nil
 	}
-	return &calls{of: &a.ordinals}
+	return &calls{of: &a.ordinals, step: stepOf(ctx)}
+}
+
+// child is the id of the next of the equal calls.
+func (c *calls) child(parent ID, kind string, args [sha256.Size]byte) ID {
+	n := c.nth(kind, args)
+	if c.step != "" {
+		args = sha256.Sum256(append(args[:], c.step...))
+	}
+	return childID(parent, kind, args, n)
 }
 
 // nth returns how many equal enqueues came before this one.
 func (c *calls) nth(kind string, args [sha256.Size]byte) int {
-	k := callKey{kind, args}
+	k := callKey{kind, args, c.step}
 	n := c.of.take(k)
 	c.taken = append(c.taken, struct {
 		key callKey

@@ -84,6 +84,7 @@ type attempt struct {
 
 	ordinals ordinals // of equal enqueues, for derived ids
 	effects  effects  // of the calls of Once
+	steps    steps
 }
 
 type attemptKey struct{}

@@ -57,7 +57,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 	if common.job.Resend && len(args) > 1 {
 		return nil, fmt.Errorf("enqueue %s: WithID names one job, not %d; use it within Each", job.Kind, len(args))
 	}
-	calls := callsOf(running(ctx))
+	calls := callsOf(ctx)
 	jobs := make([]NewJob, len(args))
 	for i := range args {
 		e := common
@@ -184,7 +184,7 @@ func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, 
 	case !e.job.ID.IsZero():
 	case parent != nil:
 		sum := callDigest(&e.job)
-		e.job.ID = childID(parent.info.ID, job.Kind, sum, calls.nth(job.Kind, sum))
+		e.job.ID = calls.child(parent.info.ID, job.Kind, sum)
 		e.job.Resend = true
 	default:
 		e.job.ID = NewID()

@@ -41,7 +41,7 @@ func (c *Client) collect(ctx context.Context, batch *NewBatch, fn func(ctx conte
 		return nil, err
 	}
 	s := &scope{graph: &graph{client: c, held: txHolderOf(ctx)}}
-	calls := callsOf(running(ctx))
+	calls := callsOf(ctx)
 	if batch != nil {
 		identify(ctx, batch, calls)
 		s.batch = batch.ID
@@ -94,7 +94,7 @@ func (c *Client) collectInto(ctx context.Context, outer *scope, batch *NewBatch,
 	}
 	s := &scope{graph: outer.graph, batch: outer.batch}
 	if batch != nil {
-		calls := callsOf(running(ctx))
+		calls := callsOf(ctx)
 		identify(ctx, batch, calls)
 		batch.Within, s.batch = outer.batch, batch.ID
 		if err := s.graph.addBatch(*batch, calls); err != nil {

@@ -120,6 +120,7 @@ type Store interface {
 
 	OperateStore
 	ControlStore
+	StepStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -499,6 +500,9 @@ type JobInfo struct {
 	// Parents are what the job waits or has waited for, in the order of NewJob.Parents, at most the first 1,000; only
 	// from Store.Job.
 	Parents []ParentOutcome `json:"parents,omitempty"`
+	// Steps are the finished steps, in the order of their ends, at most the first 1,000, without results; only from
+	// Store.Job.
+	Steps []StepInfo `json:"steps,omitempty"`
 }
 
 // AttemptInfo is one failed or crashed attempt.

@@ -74,6 +74,7 @@ func Run(t *testing.T, h Harness) {
 		{"Operate", operateCases},
 		{"Stats", statCases},
 		{"Control", controlCases},
+		{"Steps", stepCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -52,6 +52,7 @@ type dialect interface {
 
 	operateDialect
 	overrideDialect
+	stepDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

@@ -11,6 +11,7 @@ var tableNames = []string{
 	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
 	"stats",
 	"overrides",
+	"steps",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

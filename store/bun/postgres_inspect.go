@@ -108,6 +108,10 @@ FROM {attempts} WHERE job_id = $1::text::uuid ORDER BY lease_seq`), id.String())
 		info.Parents = append(info.Parents, parent)
 		return err
 	}, p.n.sql(parentsSQL), id.String(), maxParents)
+	if err != nil {
+		return info, err
+	}
+	info.Steps, err = p.shownSteps(ctx, id)
 	return info, err
 }
 

@@ -58,6 +58,7 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {effects} SET at = at - %[1]s`,
 		`UPDATE {audit} SET at = at - %[1]s`,
 		`UPDATE {stats} SET at = at - %[1]s`,
+		`UPDATE {steps} SET at = at - %[1]s`,
 		`UPDATE {duties} SET next_at = next_at - %[1]s`,
 		`UPDATE {overrides} SET set_at = set_at - %[1]s, until = until - %[1]s`,
 	} {

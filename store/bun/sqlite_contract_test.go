@@ -86,6 +86,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {effects} SET at = at - ?1`,
 		`UPDATE {audit} SET at = at - ?1`,
 		`UPDATE {stats} SET at = at - ?1`,
+		`UPDATE {steps} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
 		`UPDATE {overrides} SET set_at = set_at - ?1, until = until - ?1`,
 	} {

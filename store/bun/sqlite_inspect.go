@@ -90,6 +90,9 @@ func (d *sqliteDialect) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, er
 		if err != nil {
 			return err
 		}
+		if info.Steps, err = d.shownSteps(ctx, q, id); err != nil {
+			return err
+		}
 		return collect(ctx, q, func(r rows) error {
 			a, err := scanAttempt(r)
 			info.Attempts = append(info.Attempts, a)

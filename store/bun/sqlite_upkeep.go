@@ -135,6 +135,7 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	for _, f := range []func() (int64, error){
+		func() (int64, error) { return s.forgetSteps(ctx) },
 		func() (int64, error) { return s.forget(ctx, keep) },
 		func() (n int64, err error) {
 			err = s.d.write(ctx, nil, func(q querier, now int64) error {
