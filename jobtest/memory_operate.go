@@ -48,3 +48,31 @@ func (m *Memory) Audit(ctx context.Context, f jobrt.AuditFilter) ([]jobrt.AuditE
 	}
 	return entries, nil
 }
+
+// Expire ends ready jobs that may not start any more.
+func (s *session) Expire(ctx context.Context, limit int) (int, error) {
+	if err := asked(ctx); err != nil {
+		return 0, err
+	}
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	now := s.m.now()
+	ended := 0
+	for _, r := range s.m.sortedLive(jobrt.StateReady) {
+		if ended >= limit {
+			break
+		}
+		if r.expired(now) {
+			s.m.unqueue(r)
+			r.info.Error = jobrt.ExpiredError(r.info.RunAt).Message
+			s.m.end(r, jobrt.StateExpired, now)
+			ended++
+		}
+	}
+	return ended, nil
+}
+
+// expired reports whether the job may not start any more.
+func (r *row) expired(now time.Time) bool {
+	return r.info.Expires > 0 && now.Sub(r.info.RunAt) >= r.info.Expires
+}

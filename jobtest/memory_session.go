@@ -100,7 +100,7 @@ func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*
 			r.started, r.startedAt = true, now
 		}
 		job := r.claimed()
-		job.Expired = r.info.Expires > 0 && now.Sub(r.info.RunAt) >= r.info.Expires
+		job.Expired = r.expired(now)
 		jobs = append(jobs, job)
 	}
 	clear(waiting[left:])

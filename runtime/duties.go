@@ -22,6 +22,8 @@ const (
 	promoteEvery = 500 * time.Millisecond
 	// dutyBatch bounds one statement of a duty.
 	dutyBatch = 1000
+	// expireEvery is how often what has expired is ended that nobody claims: a claim sees for itself.
+	expireEvery = 2 * time.Second
 	// maintainEvery is how often the store's upkeep is done, by one process.
 	maintainEvery = 10 * time.Minute
 	// foldEvery is how often statistics are folded, by one process.
@@ -69,8 +71,8 @@ func (d *duties) untilPromote() time.Duration {
 
 func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
-	var rescue, release, maintain, fold time.Time // zero: at once
-	revive := time.Now().Add(reviveEvery)         // the pool has just done it
+	var rescue, release, expire, maintain, fold time.Time // zero: at once
+	revive := time.Now().Add(reviveEvery)                 // the pool has just done it
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
@@ -81,6 +83,10 @@ func (d *duties) run(ctx context.Context) {
 		if !now.Before(release) {
 			release = now.Add(releaseEvery)
 			err = errors.Join(err, d.release(ctx))
+		}
+		if !now.Before(expire) {
+			expire = now.Add(expireEvery)
+			err = errors.Join(err, d.expire(ctx))
 		}
 		if !now.Before(revive) {
 			revive = now.Add(reviveEvery)
@@ -175,6 +181,24 @@ func (d *duties) release(ctx context.Context) error {
 	take, err := d.take(ctx, "release", releaseEvery)
 	if take && err == nil {
 		d.pool.releaser.wake()
+	}
+	return err
+}
+
+// expire ends what may not start any more.
+func (d *duties) expire(ctx context.Context) error {
+	take, err := d.take(ctx, "expire", expireEvery)
+	for take && err == nil {
+		ended := 0
+		err = d.pool.health.call(ctx, func(ctx context.Context) (err error) {
+			ended, err = d.pool.session.Expire(ctx, dutyBatch)
+			return err
+		})
+		if ended > 0 {
+			d.pool.log.Warn("jobs that nobody claimed have expired", "jobs", ended)
+			d.pool.releaser.wake()
+		}
+		take = ended >= dutyBatch
 	}
 	return err
 }

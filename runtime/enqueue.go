@@ -48,6 +48,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 	common := enqueue{job: NewJob{
 		Service: job.Service, Kind: job.Kind, Queue: job.Settings.Queue, Priority: job.Settings.Priority,
 		ArgsSchema: schemaOf(job.Settings.Version, job.Args.Schema), MaxRetries: job.Settings.MaxRetries, UniqueFor: job.Settings.UniqueFor,
+		Expires:    job.Settings.Expires,
 		KeepResult: job.Settings.KeepResult, Tags: job.Settings.Tags,
 		Origin: Origin{Service: job.Service, Build: c.config.Build, Host: c.config.Host},
 	}}

@@ -225,12 +225,21 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 		}
 		return 0, err
 	}
+	expired := 0
 	for i := range jobs {
-		if ctx.Err() != nil || epoch.Err() != nil {
+		switch {
+		case ctx.Err() != nil || epoch.Err() != nil:
 			p.handBack(jobs[i].Ref)
-			continue
+		case jobs[i].Expired:
+			p.finisher.add(Finish{Ref: jobs[i].Ref, Verdict: VerdictExpired, Error: ExpiredError(jobs[i].RunAt), Worker: worker})
+			expired++
+		default:
+			g.accept(jobs[i], epoch)
 		}
-		g.accept(jobs[i], epoch)
+	}
+	if expired > 0 {
+		p.log.Warn("jobs expired before they could start", "queue", r.Queue, "jobs", expired)
+		g.wakeUp(false) // their slots are free
 	}
 	return len(jobs), nil
 }

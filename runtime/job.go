@@ -102,6 +102,9 @@ type Settings struct {
 	Delays []time.Duration
 	// Timeout cancels the handler's context. Zero means none.
 	Timeout time.Duration
+	// Expires ends a job as expired that has not started this long after it was due, or due again for a retry or after a
+	// snooze. Zero means never.
+	Expires time.Duration
 	// UniqueFor keeps the unique key taken for this long after the enqueue, even when the job has finished. Zero means
 	// for as long as the job is live.
 	UniqueFor time.Duration

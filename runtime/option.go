@@ -108,6 +108,19 @@ func Timeout(d time.Duration) EnqueueOption {
 	})
 }
 
+// Expires ends the job as expired when it has not started d after it was due, or due again for a retry or after a snooze,
+// in place of the annotation's expires=. It is not for work that must not be lost: nobody runs an expired job, and what
+// waits for it sees a cancel. At most [MaxExpires].
+func Expires(d time.Duration) EnqueueOption {
+	return option(func(e *enqueue) error {
+		if d <= 0 || d > MaxExpires {
+			return fmt.Errorf("Expires: %v is not within 1ns and %v", d, MaxExpires)
+		}
+		e.job.Expires = d
+		return nil
+	})
+}
+
 // Tags adds words that operators see and filter by.
 func Tags(tags ...string) EnqueueOption {
 	return option(func(e *enqueue) error {

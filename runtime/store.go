@@ -180,6 +180,7 @@ type Session interface {
 	Listen(ctx context.Context, wake func(queue string), control func()) error
 
 	ControlSession
+	OperateSession
 
 	// Close removes the worker row, so that what it still holds is rescued at once, with its overrides, and closes the
 	// connections.

@@ -14,6 +14,24 @@ type OperateStore interface {
 	Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error)
 }
 
+// OperateSession is the part of [Session] by which workers do what was asked for by hand, and end what has expired.
+type OperateSession interface {
+	// Expire ends up to limit ready jobs as expired that may not start any more: what nobody claims, because its queue is
+	// paused or its kind has no worker. It returns how many; a Release is due then.
+	Expire(ctx context.Context, limit int) (int, error)
+}
+
+// ExpiredError is the error of a job that ends as expired, for people to read. due is when it was due.
+func ExpiredError(due time.Time) *AttemptError {
+	return &AttemptError{
+		Message:     "was due at " + due.UTC().Format(time.RFC3339) + " and had not started when its time was over",
+		Fingerprint: expiredFingerprint,
+	}
+}
+
+// expiredFingerprint is one for all kinds.
+const expiredFingerprint = "e0e0e0e0e0e0e0e0"
+
 // MaxExpires is the longest NewJob.Expires, a hundred years.
 const MaxExpires = 100 * 365 * 24 * time.Hour
 

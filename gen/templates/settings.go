@@ -36,6 +36,9 @@ func settings(j *model.Job) *jen.Statement {
 		if s.Timeout != 0 {
 			set("Timeout", duration(s.Timeout))
 		}
+		if s.Expires != 0 {
+			set("Expires", duration(s.Expires))
+		}
 		if s.Unique != nil && s.Unique.For != 0 {
 			set("UniqueFor", duration(s.Unique.For))
 		}

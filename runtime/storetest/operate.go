@@ -128,6 +128,43 @@ var operateCases = []testCase{
 		e.mustFinish(expire(w.claimOne().Ref))
 		e.insert(newJob(unique("k")))
 	}},
+	{name: "what nobody claims expires, but not before its time", run: func(e *env) {
+		w := e.worker()
+		expire := func(limit, want int) {
+			e.Helper()
+			if n, err := w.session.Expire(e.ctx, limit); err != nil || n != want {
+				e.Fatalf("expire: %d, %v; want %d", n, err, want)
+			}
+		}
+		b := newBatch(jobrt.ID{})
+		e.graph([]jobrt.NewBatch{b}, newJob(expires(time.Minute), inBatch(b.ID)), newJob(expires(time.Minute), inBatch(b.ID)))
+		old := e.insert(newJob(expires(time.Minute), unique("k"), inQueue("nobody's")))[0]
+		child := e.node(after(jobrt.IfSucceeded, old))
+		later := e.insert(newJob(expires(time.Minute), delay(2*time.Hour)))[0]
+		waiting := e.node(after(jobrt.IfSucceeded, later), expires(time.Minute))
+		e.insert(newJob(), newJob(expires(2*time.Hour)))
+		running := w.claimOne()
+		expire(10, 0)
+		e.advance(time.Hour)
+		e.promote(w)
+		expire(1, 1)
+		expire(10, 1)
+		expire(10, 0)
+		if info := e.wantState(old, jobrt.StateExpired); !strings.Contains(info.Error, "was due at 20") || info.Attempt != 0 {
+			e.Errorf("expired: %+v", info)
+		}
+		for _, id := range []jobrt.ID{later, waiting, running.ID} {
+			if info := e.job(id); !info.State.Live() {
+				e.Errorf("job %s has ended: %+v", id, info)
+			}
+		}
+		e.insert(newJob(unique("k")))
+		e.release(w)
+		e.wantState(child, jobrt.StateCancelled)
+		e.mustFinish(succeed(running.Ref))
+		e.release(w)
+		e.wantBatch(b.ID, jobrt.BatchCancelled, counts{total: 2, succeeded: 1, cancelled: 1})
+	}},
 	{name: "an empty audit has no entries", run: func(e *env) {
 		entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Actor: "ann", Action: "retry", Target: "*", Before: jobrt.NewID()})
 		if err != nil || len(entries) != 0 {

@@ -53,3 +53,37 @@ func (p *postgres) auditEntries(ctx context.Context, f jobrt.AuditFilter) ([]job
 	}, p.n.sql(auditEntriesSQL), f.Actor, f.Action, f.Target, nullID(f.Before), f.Limit)
 	return entries, err
 }
+
+// expiredSQL locks ready jobs that may not start any more. In: limit. Out: id, run_at.
+const expiredSQL = `
+SELECT id, run_at FROM {jobs}
+WHERE state = 'ready' AND expires_us > 0
+	AND run_at - timestamptz '2000-01-01 00:00:00+00' + expires_us * interval '1 microsecond'
+		<= statement_timestamp() - timestamptz '2000-01-01 00:00:00+00'
+ORDER BY run_at - timestamptz '2000-01-01 00:00:00+00' + expires_us * interval '1 microsecond'
+LIMIT $1::integer FOR UPDATE SKIP LOCKED`
+
+// Expire implements [jobrt.OperateSession].
+func (s *pgSession) Expire(ctx context.Context, limit int) (int, error) {
+	ctx, cancel := s.p.s.bounded(ctx)
+	defer cancel()
+	ended := 0
+	err := s.p.inTx(ctx, s.workDB, func(q querier) error {
+		var list []ending
+		err := collect(ctx, q, func(r rows) error {
+			var id jobrt.ID
+			var due instant
+			err := r.Scan(&id, &due)
+			list = append(list, ending{id, jobrt.StateExpired, jobrt.ExpiredError(due.Time).Message})
+			return err
+		}, s.p.n.sql(expiredSQL), limit)
+		if err == nil {
+			ended, err = s.p.end(ctx, q, list)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, s.failed("expire", err)
+	}
+	return ended, nil
+}

@@ -62,3 +62,50 @@ func (d *sqliteDialect) auditEntries(ctx context.Context, f jobrt.AuditFilter) (
 	})
 	return entries, err
 }
+
+// sqliteExpired lists ready jobs that may not start any more.
+//
+//	?1 now   ?2 limit
+const sqliteExpired = `
+	SELECT id, run_at FROM {jobs} INDEXED BY {index:jobs}_expires
+	WHERE state = 'ready' AND expires_us > 0 AND run_at + expires_us <= ?1 ORDER BY run_at + expires_us LIMIT ?2`
+
+// Expire implements [jobrt.OperateSession].
+func (s *sqliteSession) Expire(ctx context.Context, limit int) (int, error) {
+	ctx, cancel := bounded(ctx, s.timeout)
+	defer cancel()
+	expired := func(q querier, now int64) (ends []unstarted, err error) {
+		err = collect(ctx, q, func(r rows) error {
+			var id jobrt.ID
+			var due instant
+			err := r.Scan(&id, &due)
+			ends = append(ends, unstarted{id, jobrt.StateExpired, jobrt.ExpiredError(due.Time).Message})
+			return err
+		}, s.d.names.sql(sqliteExpired), now, limit)
+		return ends, err
+	}
+	// Mostly nothing has expired, and looking needs no write lock.
+	var ends []unstarted
+	err := s.d.writer.read(ctx, func(q querier) error {
+		at, err := now(ctx, q)
+		if err == nil {
+			ends, err = expired(q, at)
+		}
+		return err
+	})
+	if err != nil || len(ends) == 0 {
+		return 0, s.failed("expire", err)
+	}
+	ended := 0
+	err = s.d.write(ctx, nil, func(q querier, now int64) error {
+		ends, err := expired(q, now)
+		if err == nil {
+			ended, err = s.d.endUnstarted(ctx, q, now, ends)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, s.failed("expire", err)
+	}
+	return ended, nil
+}

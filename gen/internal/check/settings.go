@@ -105,6 +105,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 	s.Priority = m.number("priority", model.DefaultPriority)
 	s.Version = m.number("version", model.DefaultVersion)
 	s.Timeout = m.duration("timeout")
+	s.Expires = m.duration("expires")
 	s.Tags = m.list("tags")
 	s.Keep = m.text("keep") == "true"
 	s.Deprecated = m.text("deprecated")

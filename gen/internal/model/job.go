@@ -78,6 +78,7 @@ type Settings struct {
 	Backoff    Backoff         // waits between tries when Delays is empty
 	Delays     []time.Duration // wait before each retry; the last one repeats; nil: Backoff decides
 	Timeout    time.Duration   // limit of one attempt; 0: none
+	Expires    time.Duration   // may start so long after it was due; 0: always
 	Permanent  []ErrorRef      // failures that no retry can cure
 	Unique     *Unique         // nil: not unique
 	Tags       []string        // in the order written

@@ -5,6 +5,10 @@ ALTER TABLE {jobs}
 	ADD COLUMN cancel text,                             -- why a running job is to be cancelled
 	ADD COLUMN trace text,
 	ADD COLUMN limit_key text;                          -- by which the limits of its kind tell jobs apart
+-- By when jobs expire that may be claimed. An interval, because what depends on the time zone cannot be indexed.
+CREATE INDEX {index:jobs}_expires ON {jobs}
+	((run_at - timestamptz '2000-01-01 00:00:00+00' + expires_us * interval '1 microsecond'))
+	WHERE expires_us > 0 AND state = 'ready';
 
 ALTER TABLE {history} ADD COLUMN trace text;
 

@@ -12,6 +12,7 @@ ALTER TABLE {dead} DROP COLUMN expires_us;
 ALTER TABLE {dead} DROP COLUMN trace;
 ALTER TABLE {dead} DROP COLUMN limit_key;
 ALTER TABLE {history} DROP COLUMN trace;
+DROP INDEX {index:jobs}_expires;
 ALTER TABLE {jobs} DROP COLUMN expires_us;
 ALTER TABLE {jobs} DROP COLUMN limited;
 ALTER TABLE {jobs} DROP COLUMN cancel;

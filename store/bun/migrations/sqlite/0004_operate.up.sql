@@ -4,6 +4,7 @@ ALTER TABLE {jobs} ADD COLUMN limited integer NOT NULL DEFAULT 0;    -- while ru
 ALTER TABLE {jobs} ADD COLUMN cancel text;                           -- why a running job is to be cancelled
 ALTER TABLE {jobs} ADD COLUMN trace text;
 ALTER TABLE {jobs} ADD COLUMN limit_key text;                        -- by which the limits of its kind tell jobs apart
+CREATE INDEX {index:jobs}_expires ON {jobs} (run_at + expires_us) WHERE expires_us > 0 AND state = 'ready';
 
 ALTER TABLE {history} ADD COLUMN trace text;
 

@@ -535,6 +535,7 @@ var SendInvoiceJob = &jobrt.Job[testdatakinds.Scalars, testdatakinds.Line]{
 		MaxRetries: 3,
 		Backoff:    jobrt.Backoff{Shape: jobrt.Linear, Base: 1500 * time.Millisecond, Max: jobrt.DefaultBackoff().Max},
 		Timeout:    30 * time.Second,
+		Expires:    2 * time.Hour,
 		UniqueFor:  time.Hour,
 		KeepResult: true,
 		Tags:       []string{"money", "mail"},
@@ -542,6 +543,7 @@ var SendInvoiceJob = &jobrt.Job[testdatakinds.Scalars, testdatakinds.Line]{
 		Declared: []jobrt.Setting{
 			{Key: "backoff", Value: "linear"},
 			{Key: "backoff-base", Value: "1.5s"},
+			{Key: "expires", Value: "2h0m0s"},
 			{Key: "owner", Value: "Ann \"A\" `B`"},
 			{Key: "permanent", Value: "ErrBadAddress,AddressError"},
 			{Key: "queue", Value: "billing"},
