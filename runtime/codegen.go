@@ -4,7 +4,7 @@ package jobrt
 // outside of it, with the type names below as the message.
 const (
 	MinCodegen = 1
-	MaxCodegen = 3
+	MaxCodegen = 4
 )
 
 // GeneratedCodeIsTooOldRunGoGenerate is what the compiler names when generated code is older than MinCodegen.

@@ -13,8 +13,8 @@ import (
 
 // A compile error here says that this code and the runtime don't fit, and what to do about it.
 const (
-	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(3 - jobrt.MinCodegen)
-	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 3)
+	_ = jobrt.GeneratedCodeIsTooOldRunGoGenerate(4 - jobrt.MinCodegen)
+	_ = jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule(jobrt.MaxCodegen - 4)
 )
 
 // defaultClient serves calls whose context holds no client.

@@ -16,7 +16,7 @@ import (
 
 // CodegenVersion is the version of what the templates emit. It goes up when generated code needs something of the
 // runtime that it did not need before, and the runtime's MinCodegen and MaxCodegen say which versions it can serve.
-const CodegenVersion = 3
+const CodegenVersion = 4
 
 // renderer holds what the emitters of one module share.
 type renderer struct {

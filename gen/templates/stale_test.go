@@ -67,14 +67,14 @@ func TestStaleCodeDoesNotCompile(t *testing.T) {
 		{
 			name:    "a runtime that is too new",
 			file:    "runtime/codegen.go",
-			replace: []string{"MinCodegen = 1", "MinCodegen = 4", "MaxCodegen = 3", "MaxCodegen = 4"},
+			replace: []string{"MinCodegen = 1", "MinCodegen = 5", "MaxCodegen = 4", "MaxCodegen = 5"},
 			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooOldRunGoGenerate"},
 		},
 		{
 			name:    "a runtime that is too old",
 			file:    "runtime/codegen.go",
-			replace: []string{"MaxCodegen = 3", "MaxCodegen = 2"},
+			replace: []string{"MaxCodegen = 4", "MaxCodegen = 3"},
 			build:   "./gen/internal/torture/testdata/gen",
 			want:    []string{"overflows jobrt.GeneratedCodeIsTooNewUpgradeJobgenModule"},
 		},
