@@ -79,6 +79,7 @@ type attempt struct {
 	// classified is set once the pool's Classify has been asked.
 	classified bool
 	passage    passage // through the pool's middleware
+	deps       attemptDeps
 	// onceKey is set when this attempt's end is that of the effect of once=.
 	onceKey []byte
 

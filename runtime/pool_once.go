@@ -45,6 +45,7 @@ func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *at
 //	           else: dead, in doubt                    stands; Store.Retry removes it
 //	busy       does not run: put off                   another job's
 func (p *Pool) call(ctx context.Context, c call, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
+	defer p.releaseDeps(a)
 	key, err := c.onceKey()
 	if err != nil {
 		return nil, Permanent(err)

@@ -19,8 +19,8 @@ import (
 // locals are the identifiers of generated function bodies and of the two packages' unexported declarations. No import
 // may have such a name.
 var locals = []string{
-	"args", "c", "ctx", "d", "data", "defaultClient", "done", "dst", "err", "fn", "from", "id", "in", "job", "keyErr", "missing", "name",
-	"opts", "r", "start", "store", "v",
+	"args", "c", "ctx", "d", "data", "defaultClient", "deps", "done", "dst", "err", "fn", "from", "id", "in", "job", "keyErr", "missing", "name",
+	"open", "opts", "r", "register", "start", "store", "v",
 }
 
 // numbered are locals that carry the depth of a nested loop or a version.

@@ -10,7 +10,7 @@ import (
 )
 
 // parentLocals are the other identifiers of the functions that parent parameters are named in.
-var parentLocals = []string{"args", "c", "ctx", "d", "defaultClient", "err", "in", "opts", "r"}
+var parentLocals = []string{"args", "c", "ctx", "d", "defaultClient", "deps", "err", "in", "opts", "r"}
 
 // nameParents names the parameters that stand for parents as the handlers do, unless that name means something else in
 // generated code.

@@ -14,6 +14,8 @@ import (
 //	type Deps struct{ BillingService *billing.Service }
 //
 //	func Register(r *jobrt.Registry, d Deps) error { … }
+//
+//	func RegisterScoped(r *jobrt.Registry, open func(ctx context.Context) (Deps, func() error, error)) error { … }
 func (r *renderer) registerFile() *jen.File {
 	m := r.m
 	f := r.newFile(m.OutPath+"/"+m.WorkerDir, m.WorkerDir)
@@ -35,14 +37,7 @@ func (r *renderer) registerFile() *jen.File {
 		})
 	}
 
-	f.Line()
-	comment(f.Group, "Register declares the service with its queues and binds every handler to its job.")
-	if len(m.Deps) > 0 {
-		comment(f.Group, "A nil dependency is an error that names it, and then nothing is registered.")
-	}
-	f.Func().Id("Register").Params(jen.Id("r").Op("*").Qual(pathJobrt, "Registry"), jen.Id("d").Id("Deps")).Error().BlockFunc(func(g *jen.Group) {
-		r.registerBody(g)
-	})
+	r.registerFuncs(f)
 
 	f.Line()
 	comment(f.Group,
@@ -77,16 +72,58 @@ func (r *renderer) registered(j *model.Job) *jen.Statement {
 	return jen.Qual(r.m.OutPath, j.Descriptor())
 }
 
-func (r *renderer) registerBody(g *jen.Group) {
-	if len(r.m.Deps) > 0 {
+// registerFuncs emits Register and, where handlers are methods, RegisterScoped, and what the two share:
+//
+//	func (d *Deps) check() error { … }
+//
+//	func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) error { … }
+func (r *renderer) registerFuncs(f *jen.File) {
+	const what = "Register declares the service with its queues and binds every handler to its job."
+	registry := jen.Id("r").Op("*").Qual(pathJobrt, "Registry")
+	ctx := jen.Id("ctx").Qual("context", "Context")
+	f.Line()
+	if len(r.m.Deps) == 0 {
+		comment(f.Group, what)
+		f.Func().Id("Register").Params(registry, jen.Id("d").Id("Deps")).Error().BlockFunc(r.registerBody)
+		return
+	}
+	comment(f.Group, what, "A nil dependency is an error that names it, and then nothing is registered.")
+	f.Func().Id("Register").Params(registry, jen.Id("d").Id("Deps")).Error().BlockFunc(func(g *jen.Group) {
+		g.If(jen.Err().Op(":=").Id("d").Dot("check").Call(), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
+		g.Return(jen.Id("register").Call(jen.Id("r"), jen.Func().Params(jen.Qual("context", "Context")).Params(jen.Op("*").Id("Deps"), jen.Error()).
+			Block(jen.Return(jen.Op("&").Id("d"), jen.Nil()))))
+	})
+
+	open := jen.Id("open").Func().Params(ctx).Params(jen.Id("Deps"), jen.Func().Params().Error(), jen.Error())
+	f.Line()
+	comment(f.Group,
+		"RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the",
+		"attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the",
+		"handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;",
+		"one of the release is logged.")
+	f.Func().Id("RegisterScoped").Params(registry, open).Error().Block(
+		jen.If(jen.Id("open").Op("==").Nil()).Block(jen.Return(jen.Qual("errors", "New").Call(jen.Lit("register jobs: RegisterScoped: nil function")))),
+		jen.Return(jen.Id("register").Call(jen.Id("r"), jen.Func().Params(ctx).Params(jen.Op("*").Id("Deps"), jen.Error()).Block(
+			jen.Return(jen.Qual(pathJobrt, "OpenDeps").Call(jen.Id("ctx"), jen.Id("open"), jen.Parens(jen.Op("*").Id("Deps")).Dot("check")))))))
+
+	f.Line()
+	comment(f.Group, "check names the dependencies that are nil.")
+	f.Func().Params(jen.Id("d").Op("*").Id("Deps")).Id("check").Params().Error().BlockFunc(func(g *jen.Group) {
 		g.Var().Id("missing").Index().Error()
 		for _, d := range r.m.Deps {
 			g.If(jen.Id("d").Dot(d.Field).Op("==").Nil()).Block(
 				jen.Id("missing").Op("=").Append(jen.Id("missing"), jen.Qual("errors", "New").Call(
 					jen.Lit(fmt.Sprintf("register jobs: %s.Deps.%s (*%s) is nil", r.m.WorkerDir, d.Field, d.Type)))))
 		}
-		g.If(jen.Id("missing").Op("!=").Nil()).Block(jen.Return(jen.Qual("errors", "Join").Call(jen.Id("missing").Op("..."))))
-	}
+		g.Return(jen.Qual("errors", "Join").Call(jen.Id("missing").Op("...")))
+	})
+
+	f.Line()
+	comment(f.Group, "register binds every handler; deps are those of the attempt whose context it is given.")
+	f.Func().Id("register").Params(registry, jen.Id("deps").Func().Params(ctx).Params(jen.Op("*").Id("Deps"), jen.Error())).Error().BlockFunc(r.registerBody)
+}
+
+func (r *renderer) registerBody(g *jen.Group) {
 	check(g, jen.Id("r").Dot("DeclareService").Call(jen.Lit(r.m.Service), jen.Lit(r.m.Path)))
 	for _, q := range r.m.Queues {
 		check(g, jen.Id("r").Dot("DeclareQueue").Call(jen.Qual(pathJobrt, "QueueInfo").Add(fields(func(set setter) {
@@ -121,19 +158,23 @@ func check(g *jen.Group, call *jen.Statement) {
 }
 
 // handler emits the handler as func(context.Context, A) (R, error): itself where it is one, and a function around it
-// where it has no arguments or no result. A method with a value receiver is called through its pointer each time, so
-// that it sees the value of that moment. One that takes outcomes of other jobs reads them first:
+// where it is a method, whose dependency is the attempt's, or has no arguments or no result. One that takes outcomes of
+// other jobs reads them first:
 //
 //	func(ctx context.Context, args jobs.ArchiveReceipt, in *jobrt.Inputs) (jobrt.None, error) {
 //		sent := jobrt.InputValue[jobs.Receipt](in, 0)
 //		if err := in.Err(); err != nil {
 //			return jobrt.None{}, err
 //		}
-//		return jobrt.None{}, billing.ArchiveReceipt(ctx, args, sent)
+//		d, err := deps(ctx)
+//		if err != nil {
+//			return jobrt.None{}, err
+//		}
+//		return jobrt.None{}, d.BillingService.ArchiveReceipt(ctx, args, sent)
 //	}
 func (r *renderer) handler(j *model.Job) *jen.Statement {
-	if j.Args != nil && j.Result != nil && len(j.Parents) == 0 && (j.Receiver == nil || j.Receiver.Pointer) {
-		return bound(j, j.Func, j.Receiver != nil)
+	if j.Args != nil && j.Result != nil && len(j.Parents) == 0 && j.Receiver == nil {
+		return name(j.Func)
 	}
 	return jen.Func().ParamsFunc(func(g *jen.Group) {
 		g.Id("ctx").Qual("context", "Context")
@@ -148,6 +189,9 @@ func (r *renderer) handler(j *model.Job) *jen.Statement {
 	}).Params(typeOrNone(j.Result), jen.Error()).BlockFunc(func(g *jen.Group) {
 		if len(j.Parents) > 0 {
 			r.inputs(g, j)
+		}
+		if j.Receiver != nil {
+			openDeps(g, typeOrNone(j.Result).Values())
 		}
 		call := bound(j, j.Func, j.Receiver != nil).CallFunc(func(g *jen.Group) {
 			g.Id("ctx")
@@ -166,6 +210,12 @@ func (r *renderer) handler(j *model.Job) *jen.Statement {
 	})
 }
 
+// openDeps emits the attempt's dependencies, as d, and what is returned without them, in front of the error.
+func openDeps(g *jen.Group, without ...jen.Code) {
+	g.List(jen.Id("d"), jen.Err()).Op(":=").Id("deps").Call(jen.Id("ctx"))
+	g.If(jen.Err().Op("!=").Nil()).Block(jen.Return(append(without, jen.Err())...))
+}
+
 // bound emits a function, or a method of the handler's receiver bound to its dependency.
 func bound(j *model.Job, fn model.Name, method bool) *jen.Statement {
 	if method {
@@ -174,10 +224,14 @@ func bound(j *model.Job, fn model.Name, method bool) *jen.Statement {
 	return name(fn)
 }
 
-// verify emits the function of verify=, wrapped where the job has no result to tell:
+// verify emits the function of verify=, wrapped where it is a method or the job has no result to tell:
 //
 //	jobrt.Verify(func(ctx context.Context, args jobs.SendInvoice) (jobrt.None, bool, error) {
-//		done, err := billing.InvoiceWasSent(ctx, args)
+//		d, err := deps(ctx)
+//		if err != nil {
+//			return jobrt.None{}, false, err
+//		}
+//		done, err := d.BillingService.InvoiceWasSent(ctx, args)
 //		return jobrt.None{}, done, err
 //	})
 func (r *renderer) verify(g *jen.Group, j *model.Job) {
@@ -188,14 +242,21 @@ func (r *renderer) verify(g *jen.Group, j *model.Job) {
 	call := jen.Add(fn).Call(jen.Id("ctx"), jen.Id("args"))
 	wrapped := func(body ...jen.Code) *jen.Statement {
 		return jen.Func().Params(jen.Id("ctx").Qual("context", "Context"), jen.Id("args").Add(typeOrNone(j.Args))).
-			Params(typeOrNone(j.Result), jen.Bool(), jen.Error()).Block(body...)
+			Params(typeOrNone(j.Result), jen.Bool(), jen.Error()).BlockFunc(func(g *jen.Group) {
+			if j.Verify.Method {
+				openDeps(g, typeOrNone(j.Result).Values(), jen.False())
+			}
+			for _, c := range body {
+				g.Add(c)
+			}
+		})
 	}
 	switch {
 	case j.Result == nil:
 		fn = wrapped(
 			jen.List(jen.Id("done"), jen.Err()).Op(":=").Add(call),
 			jen.Return(jen.Qual(pathJobrt, "None").Values(), jen.Id("done"), jen.Err()))
-	case j.Verify.Method: // sees a value receiver's value of that moment, as the handler does
+	case j.Verify.Method:
 		fn = wrapped(jen.Return(call))
 	}
 	g.Qual(pathJobrt, "Verify").Call(fn)

@@ -27,13 +27,38 @@ type Deps struct {
 // Register declares the service with its queues and binds every handler to its job.
 // A nil dependency is an error that names it, and then nothing is registered.
 func Register(r *jobrt.Registry, d Deps) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	return register(r, func(context.Context) (*Deps, error) {
+		return &d, nil
+	})
+}
+
+// RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the
+// attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the
+// handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
+// one of the release is logged.
+func RegisterScoped(r *jobrt.Registry, open func(ctx context.Context) (Deps, func() error, error)) error {
+	if open == nil {
+		return errors.New("register jobs: RegisterScoped: nil function")
+	}
+	return register(r, func(ctx context.Context) (*Deps, error) {
+		return jobrt.OpenDeps(ctx, open, (*Deps).check)
+	})
+}
+
+// check names the dependencies that are nil.
+func (d *Deps) check() error {
 	var missing []error
 	if d.BillingService == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.BillingService (*billing.Service) is nil"))
 	}
-	if missing != nil {
-		return errors.Join(missing...)
-	}
+	return errors.Join(missing...)
+}
+
+// register binds every handler; deps are those of the attempt whose context it is given.
+func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) error {
 	if err := r.DeclareService("jobgen", "github.com/jobgen/jobgen"); err != nil {
 		return err
 	}
@@ -74,11 +99,19 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.BillingService.ArchiveReceipt(ctx, args, sent)
 	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.CloseMonthJob, func(ctx context.Context, _ jobrt.None) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.BillingService.CloseMonth(ctx)
 	}); err != nil {
 		return err
@@ -88,11 +121,21 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.BillingService.MonthReport(ctx, args, sent)
 	}); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.SendInvoiceJob, d.BillingService.SendInvoice, jobrt.PermanentErrors(billing.ErrBadAddress, billing.ErrBadInvoice, billing.ErrRejected)); err != nil {
+	if err := jobrt.Register(r, gen.SendInvoiceJob, func(ctx context.Context, args jobs.SendInvoice) (jobs.Receipt, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobs.Receipt{}, err
+		}
+		return d.BillingService.SendInvoice(ctx, args)
+	}, jobrt.PermanentErrors(billing.ErrBadAddress, billing.ErrBadInvoice, billing.ErrRejected)); err != nil {
 		return err
 	}
 	return nil

@@ -94,8 +94,8 @@ func TestOnceKeysHoldTheNamedFieldsOnly(t *testing.T) {
 			t.Errorf("key %s, %v, want %s", got, err, tt.want)
 		}
 	}
-	if gen.RefundJob.OnceKey != nil || gen.OrderedJob.Settings.RerunInDoubt || !gen.RefuseJob.Settings.RerunInDoubt {
-		t.Error("once=self has a key, or in-doubt=rerun is not told from its absence")
+	if gen.RefundJob.OnceKey != nil || gen.OrderedJob.Settings.RerunInDoubt || !gen.RefuseJob.Settings.RerunInDoubt || gen.OrderedJob.Settings.DiscardExhausted || !gen.RefuseJob.Settings.DiscardExhausted {
+		t.Error("once=self has a key, or in-doubt=rerun or on-exhausted=discard is not told from its absence")
 	}
 }
 

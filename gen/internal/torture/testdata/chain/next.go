@@ -51,7 +51,7 @@ func (l *Log) Copy(_ context.Context, a kinds.Order) error {
 
 // Refuse fails, and has no result to tell.
 //
-//job:retry=0 on-failure=Refund,Tell,Copy,Cry,Pay once=ID verify=WasRefused in-doubt=rerun
+//job:retry=0 on-failure=Refund,Tell,Copy,Cry,Pay once=ID verify=WasRefused in-doubt=rerun on-exhausted=discard
 func (l *Log) Refuse(context.Context, kinds.Order) error {
 	l.add("Refuse")
 	return jobrt.Permanent(ErrNo)

@@ -34,6 +34,29 @@ type Deps struct {
 // Register declares the service with its queues and binds every handler to its job.
 // A nil dependency is an error that names it, and then nothing is registered.
 func Register(r *jobrt.Registry, d Deps) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	return register(r, func(context.Context) (*Deps, error) {
+		return &d, nil
+	})
+}
+
+// RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the
+// attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the
+// handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
+// one of the release is logged.
+func RegisterScoped(r *jobrt.Registry, open func(ctx context.Context) (Deps, func() error, error)) error {
+	if open == nil {
+		return errors.New("register jobs: RegisterScoped: nil function")
+	}
+	return register(r, func(ctx context.Context) (*Deps, error) {
+		return jobrt.OpenDeps(ctx, open, (*Deps).check)
+	})
+}
+
+// check names the dependencies that are nil.
+func (d *Deps) check() error {
 	var missing []error
 	if d.BillingClock == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.BillingClock (*billing.Clock) is nil"))
@@ -47,9 +70,11 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if d.ClientJob == nil {
 		missing = append(missing, errors.New("register jobs: worker.Deps.ClientJob (*client.Job) is nil"))
 	}
-	if missing != nil {
-		return errors.Join(missing...)
-	}
+	return errors.Join(missing...)
+}
+
+// register binds every handler; deps are those of the attempt whose context it is given.
+func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) error {
 	if err := r.DeclareService("torture", "github.com/jobgen/jobgen/gen/internal/torture/testdata"); err != nil {
 		return err
 	}
@@ -72,6 +97,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 		return err
 	}
 	if err := jobrt.Register(r, gen.TickJob, func(ctx context.Context, _ jobrt.None) (otherkinds.Line, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return otherkinds.Line{}, err
+		}
 		return d.BillingClock.Tick(ctx)
 	}); err != nil {
 		return err
@@ -100,11 +129,21 @@ func Register(r *jobrt.Registry, d Deps) error {
 		return err
 	}
 	if err := jobrt.Register(r, gen.CloseMonthJob, func(ctx context.Context, _ jobrt.None) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.BillingService.CloseMonth(ctx)
 	}); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.SendInvoiceJob, d.BillingService.SendInvoice, jobrt.PermanentErrors(billing.ErrBadAddress), jobrt.PermanentErrorType[*billing.AddressError]()); err != nil {
+	if err := jobrt.Register(r, gen.SendInvoiceJob, func(ctx context.Context, args testdatakinds.Scalars) (testdatakinds.Line, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Line{}, err
+		}
+		return d.BillingService.SendInvoice(ctx, args)
+	}, jobrt.PermanentErrors(billing.ErrBadAddress), jobrt.PermanentErrorType[*billing.AddressError]()); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.SparseJob, billing.Sparse); err != nil {
@@ -137,6 +176,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.All(ctx, in2)
 	}); err != nil {
 		return err
@@ -147,11 +190,19 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return testdatakinds.Line{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Line{}, err
+		}
 		return d.ChainLog.Both(ctx, args, jobrt2, opts2)
 	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.CopyJob, func(ctx context.Context, args testdatakinds.Order) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Copy(ctx, args)
 	}); err != nil {
 		return err
@@ -159,6 +210,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.RegisterAfter(r, gen.EndJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
 		line := jobrt.InputOutcome[testdatakinds.Line](in, 0)
 		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		d, err := deps(ctx)
+		if err != nil {
 			return jobrt.None{}, err
 		}
 		return jobrt.None{}, d.ChainLog.End(ctx, args, line)
@@ -171,16 +226,30 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.EndAll(ctx, lines, done)
 	}); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.FetchJob, d.ChainLog.Fetch); err != nil {
+	if err := jobrt.Register(r, gen.FetchJob, func(ctx context.Context, args testdatakinds.Fetch) (testdatakinds.Line, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Line{}, err
+		}
+		return d.ChainLog.Fetch(ctx, args)
+	}); err != nil {
 		return err
 	}
 	if err := jobrt.RegisterAfter(r, gen.LabelJob, func(ctx context.Context, args testdatakinds.Order, in *jobrt.Inputs) (jobrt.None, error) {
 		line := jobrt.InputValue[testdatakinds.Line](in, 0)
 		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		d, err := deps(ctx)
+		if err != nil {
 			return jobrt.None{}, err
 		}
 		return jobrt.None{}, d.ChainLog.Label(ctx, args, line)
@@ -192,21 +261,43 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Mourn(ctx, args, failed)
 	}); err != nil {
 		return err
 	}
-	if err := jobrt.Register(r, gen.OrderedJob, d.ChainLog.Ordered, jobrt.Verify(func(ctx context.Context, args testdatakinds.Order) (testdatakinds.Line, bool, error) {
+	if err := jobrt.Register(r, gen.OrderedJob, func(ctx context.Context, args testdatakinds.Order) (testdatakinds.Line, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Line{}, err
+		}
+		return d.ChainLog.Ordered(ctx, args)
+	}, jobrt.Verify(func(ctx context.Context, args testdatakinds.Order) (testdatakinds.Line, bool, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Line{}, false, err
+		}
 		return d.ChainLog.WasOrdered(ctx, args)
 	})); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.PayJob, func(ctx context.Context, _ jobrt.None) (testdatakinds.Money, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return testdatakinds.Money{}, err
+		}
 		return d.ChainLog.Pay(ctx)
 	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.PrintJob, func(ctx context.Context, args testdatakinds.Line) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Print(ctx, args)
 	}); err != nil {
 		return err
@@ -216,11 +307,19 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Refund(ctx, args, failed)
 	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.RefuseJob, func(ctx context.Context, args testdatakinds.Order) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Refuse(ctx, args)
 	}, jobrt.Verify(func(ctx context.Context, args testdatakinds.Order) (jobrt.None, bool, error) {
 		done, err := chain.WasRefused(ctx, args)
@@ -229,6 +328,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 		return err
 	}
 	if err := jobrt.Register(r, sendJob(), func(ctx context.Context, args testdatakinds.Ship) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Send(ctx, args)
 	}); err != nil {
 		return err
@@ -236,6 +339,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.RegisterAfter(r, gen.StoreJob, func(ctx context.Context, args testdatakinds.Fetch, in *jobrt.Inputs) (jobrt.None, error) {
 		line := jobrt.InputValue[testdatakinds.Line](in, 0)
 		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		d, err := deps(ctx)
+		if err != nil {
 			return jobrt.None{}, err
 		}
 		return jobrt.None{}, d.ChainLog.Store(ctx, args, line)
@@ -248,6 +355,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Sum(ctx, args, total, err2)
 	}); err != nil {
 		return err
@@ -255,6 +366,10 @@ func Register(r *jobrt.Registry, d Deps) error {
 	if err := jobrt.RegisterAfter(r, gen.TellJob, func(ctx context.Context, _ jobrt.None, in *jobrt.Inputs) (jobrt.None, error) {
 		failed := jobrt.InputFailure(in, 0)
 		if err := in.Err(); err != nil {
+			return jobrt.None{}, err
+		}
+		d, err := deps(ctx)
+		if err != nil {
 			return jobrt.None{}, err
 		}
 		return jobrt.None{}, d.ChainLog.Tell(ctx, failed)
@@ -266,11 +381,19 @@ func Register(r *jobrt.Registry, d Deps) error {
 		if err := in.Err(); err != nil {
 			return jobrt.None{}, err
 		}
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ChainLog.Ticket(ctx, args, line)
 	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.ClientHiddenJob, func(ctx context.Context, args testdataerr.Context) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
 		return jobrt.None{}, d.ClientJob.Hidden(ctx, args)
 	}); err != nil {
 		return err
