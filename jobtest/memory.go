@@ -38,6 +38,8 @@ type Memory struct {
 	stats    stats
 
 	overrides map[overrideKey]jobrt.Override
+	// schedules by kind and name.
+	schedules map[jobrt.ScheduleID]*scheduleRow
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
@@ -103,6 +105,7 @@ func NewMemory() *Memory {
 		services:       make(map[string]service),
 		batches:        make(map[jobrt.ID]*batchRow),
 		effects:        make(map[string]*effect),
+		schedules:      make(map[jobrt.ScheduleID]*scheduleRow),
 		pendingEffects: make(map[string]*Tx),
 		pendingIDs:     make(map[jobrt.ID]*Tx),
 		pendingKeys:    make(map[string]*Tx),

@@ -35,10 +35,7 @@ func (m *Memory) InsertGraph(ctx context.Context, tx jobrt.Tx, batches []jobrt.N
 		if err != nil {
 			return nil, err
 		}
-		p := &plan{
-			m: m, own: own, now: m.now(), keys: make(map[string]jobrt.ID), rows: make(map[jobrt.ID]*row),
-			batches: make(map[jobrt.ID]*batchRow), holders: make(map[jobrt.ID]jobrt.ID),
-		}
+		p := newPlan(m, own)
 		holder, err := p.plan(batches, jobs)
 		if err != nil || holder != nil {
 			return holder, err
@@ -101,6 +98,14 @@ type plan struct {
 	keys    map[string]jobrt.ID
 	holders map[jobrt.ID]jobrt.ID // of the jobs that met their unique key
 	results []jobrt.Inserted
+}
+
+// newPlan returns an empty plan; own is nil for none. m.mu is held.
+func newPlan(m *Memory, own *Tx) *plan {
+	return &plan{
+		m: m, own: own, now: m.now(), keys: make(map[string]jobrt.ID), rows: make(map[jobrt.ID]*row),
+		batches: make(map[jobrt.ID]*batchRow), holders: make(map[jobrt.ID]jobrt.ID),
+	}
 }
 
 // plan returns the transaction that has to be waited for, if there is one.

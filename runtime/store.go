@@ -121,6 +121,7 @@ type Store interface {
 	OperateStore
 	ControlStore
 	StepStore
+	ScheduleStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -233,6 +234,12 @@ type Origin struct {
 	Build   string `json:"build,omitempty"`
 	Host    string `json:"host,omitempty"`
 	Parent  ID     `json:"parent,omitzero"`
+	// Schedule that the job is a run of, by its name within the job's kind; empty for none. Tick is the instant that it
+	// runs for, Previous the tick of the run before. Manual is set when an operator triggered it.
+	Schedule string    `json:"schedule,omitempty"`
+	Tick     time.Time `json:"tick,omitzero"`
+	Previous time.Time `json:"previous,omitzero"`
+	Manual   bool      `json:"manual,omitempty"`
 }
 
 // NewJob is one job to insert.

@@ -56,6 +56,7 @@ func Run(t *testing.T, h Harness) {
 		{"Poison", poisonCases},
 		{"Rescue", rescueCases},
 		{"Schedule", scheduleCases},
+		{"Schedules", schedulesCases},
 		{"Retry", retryCases},
 		{"Tx", txCases},
 		{"Inspect", inspectCases},

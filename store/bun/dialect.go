@@ -53,6 +53,7 @@ type dialect interface {
 	operateDialect
 	overrideDialect
 	stepDialect
+	scheduleDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

@@ -12,6 +12,7 @@ var tableNames = []string{
 	"stats",
 	"overrides",
 	"steps",
+	"schedules", "schedule_runs", "schedule_orders", "loops",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

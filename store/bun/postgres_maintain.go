@@ -30,7 +30,7 @@ func (s *pgSession) Maintain(ctx context.Context, keep time.Duration) error {
 	}
 	return s.failed("maintain", errors.Join(
 		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimGraph(ctx, keep),
-		s.trimSteps(ctx), s.trimRest(ctx)))
+		s.trimSteps(ctx), trimSchedules(ctx, s.p, keep), s.trimRest(ctx)))
 }
 
 // tablesMade implements the hook of migrate: without partitions for the first days, their jobs would keep those days in

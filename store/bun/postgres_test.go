@@ -61,6 +61,10 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {steps} SET at = at - %[1]s`,
 		`UPDATE {duties} SET next_at = next_at - %[1]s`,
 		`UPDATE {overrides} SET set_at = set_at - %[1]s, until = until - %[1]s`,
+		`UPDATE {schedules} SET cursor_at = cursor_at - %[1]s, next_tick = next_tick - %[1]s, next_at = next_at - %[1]s,
+			last_tick = last_tick - %[1]s, failed_at = failed_at - %[1]s, paused_at = paused_at - %[1]s,
+			paused_until = paused_until - %[1]s, orphan_since = orphan_since - %[1]s`,
+		`UPDATE {schedule_runs} SET tick = tick - %[1]s, at = at - %[1]s`,
 	} {
 		if _, err := s.d.own().exec(tb.Context(), s.names.sql(fmt.Sprintf(text, shift))); err != nil {
 			tb.Fatal(err)

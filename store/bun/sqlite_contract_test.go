@@ -89,6 +89,10 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {steps} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
 		`UPDATE {overrides} SET set_at = set_at - ?1, until = until - ?1`,
+		`UPDATE {schedules} SET cursor_at = cursor_at - ?1, next_tick = next_tick - ?1, next_at = next_at - ?1,
+			last_tick = last_tick - ?1, failed_at = failed_at - ?1, paused_at = paused_at - ?1,
+			paused_until = paused_until - ?1, orphan_since = orphan_since - ?1`,
+		`UPDATE {schedule_runs} SET tick = tick - ?1, at = at - ?1`,
 	} {
 		if _, err := s.DB().DB.ExecContext(testContext(tb), s.names.sql(text), d.Microseconds()); err != nil {
 			tb.Fatalf("advance: %v", err)

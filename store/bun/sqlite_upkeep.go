@@ -159,6 +159,7 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 		},
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
 		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
+		func() (int64, error) { return 0, trimSchedules(ctx, s.d, keep) },
 	} {
 		for {
 			n, err := f()
