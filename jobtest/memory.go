@@ -40,11 +40,13 @@ type Memory struct {
 	overrides map[overrideKey]jobrt.Override
 	// schedules by kind and name.
 	schedules map[jobrt.ScheduleID]*scheduleRow
+	outbox    outbox
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
 	pendingKeys    map[string]*Tx
 	pendingEffects map[string]*Tx
+	pendingItems   map[jobrt.ID]*Tx
 
 	listeners map[*listener]struct{}
 }
@@ -106,7 +108,9 @@ func NewMemory() *Memory {
 		batches:        make(map[jobrt.ID]*batchRow),
 		effects:        make(map[string]*effect),
 		schedules:      make(map[jobrt.ScheduleID]*scheduleRow),
+		outbox:         newOutbox(),
 		pendingEffects: make(map[string]*Tx),
+		pendingItems:   make(map[jobrt.ID]*Tx),
 		pendingIDs:     make(map[jobrt.ID]*Tx),
 		pendingKeys:    make(map[string]*Tx),
 		listeners:      make(map[*listener]struct{}),

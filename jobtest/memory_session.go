@@ -280,6 +280,7 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 	}
 	s.m.dropBatches(now.Add(-keep))
 	s.m.trimRuns(now.Add(-keep))
+	s.m.forgetMerged(now.Add(-keep))
 	for id, w := range s.m.workers {
 		if !now.Before(w.until) {
 			delete(s.m.workers, id)

@@ -17,6 +17,7 @@ type Tx struct {
 	batches  map[jobrt.ID]*batchRow
 	joined   []*batchRow
 	effects  map[string]*effect
+	stowed   map[jobrt.ID]jobrt.OutboxItem
 	keys     map[string]jobrt.ID
 	finished map[jobrt.Ref]bool
 	locks    []*row
@@ -35,6 +36,7 @@ func (m *Memory) Begin() *Tx {
 	return &Tx{
 		m: m, ended: make(chan struct{}), rows: make(map[jobrt.ID]*row), keys: make(map[string]jobrt.ID),
 		batches: make(map[jobrt.ID]*batchRow), effects: make(map[string]*effect),
+		stowed:   make(map[jobrt.ID]jobrt.OutboxItem),
 		finished: make(map[jobrt.Ref]bool),
 	}
 }
@@ -91,6 +93,9 @@ func (t *Tx) end(commit bool) error {
 	for key := range t.effects {
 		delete(t.m.pendingEffects, key)
 	}
+	for id := range t.stowed {
+		delete(t.m.pendingItems, id)
+	}
 	for _, b := range t.joined {
 		b.joining--
 	}
@@ -119,7 +124,7 @@ func (m *Memory) own(tx jobrt.Tx) (*Tx, error) {
 	}
 	t, ok := tx.(*Tx)
 	if !ok || t == nil || t.m != m {
-		return nil, fmt.Errorf("memory store: %T is not a transaction of this store", tx)
+		return nil, fmt.Errorf("memory store: %w: a %T that is not of this store", jobrt.ErrOtherDatabase, tx)
 	}
 	if t.over() {
 		return nil, fmt.Errorf("memory store: %w", ErrTxEnded)

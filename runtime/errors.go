@@ -35,6 +35,9 @@ var (
 	ErrResultNotKept = errors.New("result is not kept")
 	// ErrOtherStore: a handle of another store cannot be waited for: its job's end would not be seen.
 	ErrOtherStore = errors.New("handle belongs to another store")
+	// ErrOtherDatabase: the transaction that an enqueue, a Finish or an effect shall join is not one of the store's own
+	// database.
+	ErrOtherDatabase = errors.New("transaction is of another database")
 	// ErrNotStored: the handle is of a graph or batch that has not been stored, yet or at all.
 	ErrNotStored = errors.New("job is not stored")
 	// ErrCycle: jobs of one graph wait for each other, so none would ever run.

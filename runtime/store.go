@@ -11,6 +11,8 @@ import (
 //
 // Times: only the store's own clock is compared. Callers pass durations, or instants that a user named.
 //
+// A transaction that is given to a call must be one of the store's own database; else the error wraps ErrOtherDatabase.
+//
 // Errors: an error that wraps [ErrUnavailable] says that the store could not be reached and nothing happened; one
 // that wraps [ErrUncertain] says that the outcome of a commit is unknown, and the same call may be sent again. All
 // other errors are final for this call.
@@ -122,6 +124,7 @@ type Store interface {
 	ControlStore
 	StepStore
 	ScheduleStore
+	OutboxStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.

@@ -76,6 +76,7 @@ func Run(t *testing.T, h Harness) {
 		{"Stats", statCases},
 		{"Control", controlCases},
 		{"Steps", stepCases},
+		{"Outbox", outboxCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -54,6 +54,7 @@ type dialect interface {
 	overrideDialect
 	stepDialect
 	scheduleDialect
+	outboxDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

@@ -13,6 +13,7 @@ var tableNames = []string{
 	"overrides",
 	"steps",
 	"schedules", "schedule_runs", "schedule_orders", "loops",
+	"outbox", "outbox_items",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

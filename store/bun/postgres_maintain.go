@@ -30,6 +30,7 @@ func (s *pgSession) Maintain(ctx context.Context, keep time.Duration) error {
 	}
 	return s.failed("maintain", errors.Join(
 		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimGraph(ctx, keep),
+		s.repeat(ctx, trimMergedSQL, micros(keep), upkeepBatch),
 		s.trimSteps(ctx), trimSchedules(ctx, s.p, keep), s.trimRest(ctx)))
 }
 

@@ -65,6 +65,8 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 			last_tick = last_tick - %[1]s, failed_at = failed_at - %[1]s, paused_at = paused_at - %[1]s,
 			paused_until = paused_until - %[1]s, orphan_since = orphan_since - %[1]s`,
 		`UPDATE {schedule_runs} SET tick = tick - %[1]s, at = at - %[1]s`,
+		`UPDATE {outbox} SET at = at - %[1]s, stowed_at = stowed_at - %[1]s`,
+		`UPDATE {outbox_items} SET merged_at = merged_at - %[1]s`,
 	} {
 		if _, err := s.d.own().exec(tb.Context(), s.names.sql(fmt.Sprintf(text, shift))); err != nil {
 			tb.Fatal(err)

@@ -93,6 +93,8 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 			last_tick = last_tick - ?1, failed_at = failed_at - ?1, paused_at = paused_at - ?1,
 			paused_until = paused_until - ?1, orphan_since = orphan_since - ?1`,
 		`UPDATE {schedule_runs} SET tick = tick - ?1, at = at - ?1`,
+		`UPDATE {outbox} SET at = at - ?1, stowed_at = stowed_at - ?1`,
+		`UPDATE {outbox_items} SET merged_at = merged_at - ?1`,
 	} {
 		if _, err := s.DB().DB.ExecContext(testContext(tb), s.names.sql(text), d.Microseconds()); err != nil {
 			tb.Fatalf("advance: %v", err)

@@ -157,6 +157,7 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 			})
 			return n, err
 		},
+		func() (int64, error) { return s.d.forgetMerged(ctx, keep) },
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
 		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
 		func() (int64, error) { return 0, trimSchedules(ctx, s.d, keep) },

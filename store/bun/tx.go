@@ -3,6 +3,7 @@ package bunstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -175,20 +176,23 @@ func (s *Store) join(ctx context.Context, tx jobrt.Tx) (querier, error) {
 	}
 	t, ok := tx.(*txn)
 	if !ok {
-		return nil, fmt.Errorf("%T is no transaction of this store; use bunstore.In, InSQL, InPgx or RunInTx", tx)
+		return nil, fmt.Errorf("%w: a %T; use bunstore.In, InSQL, InPgx or RunInTx", jobrt.ErrOtherDatabase, tx)
 	}
 	if t.err != nil {
 		return nil, t.err
 	}
 	q := s.d.querier(t)
 	if q == nil {
-		return nil, fmt.Errorf("a transaction of pgx cannot join a store on %s", s.db.Dialect().Name())
+		return nil, fmt.Errorf("%w: one of pgx cannot join a store on %s", jobrt.ErrOtherDatabase, s.db.Dialect().Name())
 	}
 	t.mu.Lock()
-	known := t.same == s || t.db != nil && t.db == s.db.DB
+	known, foreign := t.same == s || t.db != nil && t.db == s.db.DB, otherThan(s, t.same)
 	t.mu.Unlock()
-	if known {
+	switch {
+	case known:
 		return q, nil
+	case foreign:
+		return nil, fmt.Errorf("%w (%s) than the store's (%s)", jobrt.ErrOtherDatabase, *t.same.self.Load(), *s.self.Load())
 	}
 	if err := s.sameDatabase(ctx, q); err != nil {
 		return nil, err
@@ -197,6 +201,16 @@ func (s *Store) join(ctx context.Context, tx jobrt.Tx) (querier, error) {
 	t.same = s
 	t.mu.Unlock()
 	return q, nil
+}
+
+// otherThan reports whether a store that a transaction is known to be of is on another database than s: then nobody needs
+// to ask the transaction, to which a statement of another product's SQL is an error.
+func otherThan(s, same *Store) bool {
+	if same == nil {
+		return false
+	}
+	want, have := s.self.Load(), same.self.Load()
+	return want != nil && have != nil && *want != *have
 }
 
 // sameDatabase fails when q does not reach this store's tables: the job would be somewhere else.
@@ -210,14 +224,17 @@ func (s *Store) sameDatabase(ctx context.Context, q querier) error {
 		have, err = s.d.identity(ctx, q)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("transaction is of another database than the store's, or cannot see its tables: %w", err)
+	switch {
+	case err != nil && (ctx.Err() != nil || errors.Is(s.d.classify(err), jobrt.ErrUnavailable)):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w than the store's, or cannot see its tables: %w", jobrt.ErrOtherDatabase, err)
 	}
 	if have != want { // unless the tables have been made anew meanwhile
 		want, err = s.identity(ctx, true)
 	}
 	if err == nil && have != want {
-		return fmt.Errorf("transaction is of another database (%s) than the store's (%s)", have, want)
+		return fmt.Errorf("%w (%s) than the store's (%s)", jobrt.ErrOtherDatabase, have, want)
 	}
 	return err
 }

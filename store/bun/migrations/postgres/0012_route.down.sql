@@ -1,0 +1,2 @@
+DROP TABLE {outbox_items};
+DROP TABLE {outbox};
