@@ -91,7 +91,7 @@ type parentHandle struct {
 func (e *enqueue) link(c *Client, s *scope) error {
 	e.job.Batch, e.job.Parents = s.batchID(), nil
 	if e.batch != nil {
-		if err := e.batch.usable(c, s); err != nil {
+		if err := e.batch.usable(c, s, e.job.Queue); err != nil {
 			return fmt.Errorf("InBatch %s: %w", e.batch.ID(), err)
 		}
 		e.job.Batch = e.batch.ID()
@@ -106,7 +106,7 @@ func (e *enqueue) link(c *Client, s *scope) error {
 				return fmt.Errorf("parent %s: the result of %s is the job's argument already", p.ID(), other.ID)
 			}
 		}
-		if err := p.usable(c, s); err != nil {
+		if err := p.usable(c, s, e.job.Queue); err != nil {
 			return &ParentError{ID: p.ID(), Err: err}
 		}
 		if parents[i] = (Parent{ID: p.ID(), On: p.on, Slot: seen(p.slot, p.on)}); e.cancelWithParent && p.on == IfSucceeded {
@@ -125,16 +125,27 @@ func seen(slot int, on Condition) int {
 	return slot
 }
 
-// usable reports whether a job that c enqueues in s may name what h names.
-func (h handle) usable(c *Client, s *scope) error {
+// usable reports whether a job that c enqueues in s, into queue, may name what h names.
+func (h handle) usable(c *Client, s *scope, queue string) error {
+	of := h.database()
 	switch {
-	case h.client != nil && !sameStore(h.client, c):
+	case of != nil && !sameStore(of, c) && related(of, c):
+		return &RouteError{What: "a chain or batch", Queue: queue, Other: h.queue}
+	case of != nil && !sameStore(of, c):
 		return ErrOtherStore
 	case h.entry == nil || s != nil && h.entry.graph == s.graph:
 		return nil
 	default:
 		return h.entry.graph.stored()
 	}
+}
+
+// database is the client of the database that has the job or batch; nil when that is open.
+func (h handle) database() *Client {
+	if h.client != nil && h.client.routes != nil && h.entry != nil {
+		return h.entry.graph.database()
+	}
+	return h.client
 }
 
 // argsParent returns the parent whose result is the job's argument.

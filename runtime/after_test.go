@@ -14,7 +14,7 @@ import (
 )
 
 // handleOn returns the handle of a stored job of c's store.
-func handleOn(c *Client) Handle[receipt] { return bind(c, sendJob(), Inserted{ID: NewID()}) }
+func handleOn(c *Client) Handle[receipt] { return bind(c, sendJob(), "billing", Inserted{ID: NewID()}) }
 
 // unbound is h after a trip through JSON.
 func unbound(t *testing.T, h Handle[receipt]) Handle[receipt] {
@@ -110,7 +110,7 @@ func TestABadParentIsRefusedAndNothingIsSent(t *testing.T) {
 		c := newTestClient(t, s)
 		elsewhere := handleOn(newTestClient(t, new(fakeStore)))
 		chosen := NewID()
-		self := bind(c, sendJob(), Inserted{ID: chosen})
+		self := bind(c, sendJob(), "billing", Inserted{ID: chosen})
 		member := BatchHandle{handle{id: NewID(), client: c}}
 		for name, tc := range map[string]struct {
 			opts []EnqueueOption

@@ -90,10 +90,13 @@ func CurrentBatch(ctx context.Context) BatchHandle {
 
 // BatchHandle returns the handle of a batch from its stored id. It asks the store: ErrNotFound when the id is unknown.
 func (c *Client) BatchHandle(ctx context.Context, id ID) (BatchHandle, error) {
-	if _, err := c.BatchInfo(ctx, id); err != nil {
-		return BatchHandle{}, fmt.Errorf("handle of %w", err)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	_, at, err := c.locateBatch(ctx, id)
+	if err != nil {
+		return BatchHandle{}, fmt.Errorf("handle of batch %s: %w", id, err)
 	}
-	return BatchHandle{handle{id: id, client: c}}, nil
+	return BatchHandle{handle{id: id, client: at}}, nil
 }
 
 // BatchInfo returns a batch's progress. The error matches ErrNotFound when the id is unknown or its retention has
@@ -101,7 +104,7 @@ func (c *Client) BatchHandle(ctx context.Context, id ID) (BatchHandle, error) {
 func (c *Client) BatchInfo(ctx context.Context, id ID) (BatchInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	info, err := c.store.Batch(ctx, id)
+	info, _, err := c.locateBatch(ctx, id)
 	if err != nil {
 		return BatchInfo{}, fmt.Errorf("batch %s: %w", id, err)
 	}
@@ -113,10 +116,20 @@ func (c *Client) BatchInfo(ctx context.Context, id ID) (BatchInfo, error) {
 func (c *Client) CancelBatch(ctx context.Context, id ID, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	if err := c.store.CancelBatch(ctx, id, reason); err != nil {
+	at, err := c, error(nil)
+	if c.routes != nil {
+		var info BatchInfo
+		if info, at, err = c.locateBatch(ctx, id); err == nil && info.Relaying != "" {
+			err = fmt.Errorf("it is %s; try again when it is there", info.Relaying)
+		}
+	}
+	if err == nil {
+		err = at.store.CancelBatch(ctx, id, reason)
+	}
+	if err != nil {
 		return fmt.Errorf("cancel batch %s: %w", id, err)
 	}
-	c.wakeRelease()
+	at.wakeRelease()
 	return nil
 }
 

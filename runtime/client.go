@@ -25,6 +25,11 @@ type ClientConfig struct {
 	// Middleware wraps each call that enqueues, the first one outermost: those of a handler, of a graph and of many jobs at
 	// once too.
 	Middleware []EnqueueMiddleware
+	// Routes are the databases that keep some queues, by queue; the client's own keeps the others. An enqueue goes to the
+	// database of its queue, in a transaction of another of the databases through an outbox there. What is stored all or
+	// none, a job with its continuations, a graph or a batch, must be of one database: else it is a [RouteError]. See
+	// [NewPools] for who runs them.
+	Routes map[string]Store
 }
 
 // DefaultMaxArgs is the largest encoded argument by default, in bytes.
@@ -40,6 +45,7 @@ type Client struct {
 	config ClientConfig
 	gather *gatherer
 	notify *notifier
+	routes *routes // nil for a client on one database
 
 	mu    sync.Mutex
 	local map[*localWaker]struct{} // pools of this process
@@ -65,21 +71,34 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 	if config.EnqueueTimeout == 0 {
 		config.EnqueueTimeout = 30 * time.Second
 	}
-	c := &Client{store: store, config: config, local: make(map[*localWaker]struct{})}
-	c.gather = newGatherer(store, config.EnqueueTimeout, c.stored)
-	c.notify = newNotifier(store)
+	c := clientOn(store, config)
+	if err := newRoutes(c, config.Routes); err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
 	return c, nil
 }
 
-// Store returns the client's store.
+// clientOn returns a client of a configuration that is complete.
+func clientOn(store Store, config ClientConfig) *Client {
+	c := &Client{store: store, config: config, local: make(map[*localWaker]struct{})}
+	c.gather = newGatherer(store, config.EnqueueTimeout, c.stored)
+	c.notify = newNotifier(store)
+	return c
+}
+
+// Store returns the client's store. With routes it is that of the default database, and inside a handler that of the
+// running job.
 func (c *Client) Store() Store { return c.store }
 
 // Job returns a job's state, attempt, error and result: what a page that asks "is my export ready?" needs. The error
 // matches ErrNotFound when the id is unknown or its retention has passed.
+//
+// With routes the databases are asked one after the other. A job that is on its way to its database is waiting, and
+// JobInfo.Relaying says so; the id of one that met its unique key there gives the job that had the key.
 func (c *Client) Job(ctx context.Context, id ID) (JobInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	info, err := c.store.Job(ctx, id)
+	info, _, err := c.locateJob(ctx, id)
 	if err != nil {
 		return JobInfo{}, fmt.Errorf("job %s: %w", id, err)
 	}
@@ -96,6 +115,9 @@ func (c *Client) insert(ctx context.Context, tx Tx, jobs []NewJob) ([]Inserted, 
 
 // send sends a parcel, in the caller's transaction or in one of its own.
 func (c *Client) send(ctx context.Context, tx Tx, p parcel) ([]Inserted, error) {
+	if tx != nil && c.routes != nil {
+		return c.sendIn(ctx, tx, p)
+	}
 	if tx != nil {
 		inserted, err := p.insert(ctx, c.store, tx)
 		if err != nil {
@@ -149,6 +171,9 @@ func (c *Client) stored(batch []NewJob) {
 		c.wakeRelease()
 	}
 }
+
+// stowed tells the relays of this database, in other processes too, that its outbox holds jobs for queues.
+func (c *Client) stowed(queues []string) { c.wake(queues, -1) }
 
 // wakeRelease tells the pools of this process that jobs may have to be released.
 func (c *Client) wakeRelease() {

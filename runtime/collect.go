@@ -16,9 +16,10 @@ type graph struct {
 	end    atomic.Pointer[graphEnd]
 
 	mu      sync.Mutex
-	closed  bool  // takes no more
-	within  int   // graphs and batches within it that have not ended
-	spoilt  error // why it cannot be stored
+	closed  bool    // takes no more
+	within  int     // graphs and batches within it that have not ended
+	spoilt  error   // why it cannot be stored
+	to      *Client // of the database that its jobs are of; nil while it has none
 	jobs    []NewJob
 	batches []NewBatch
 	calls   []*calls
@@ -67,13 +68,20 @@ func (g *graph) stored() error {
 var errGraphEnded = errors.New("graph has ended: its context must not be used any more")
 
 // add collects jobs, the first n of which get an entry each. When it fails it has undone calls.
-func (g *graph) add(jobs []NewJob, n int, calls *calls) ([]collected, error) {
+//
+// to is the client of their database, which must be that of the jobs before.
+func (g *graph) add(to *Client, jobs []NewJob, n int, calls *calls) ([]collected, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	switch {
+	case g.closed:
 		calls.undo()
 		return nil, errGraphEnded
+	case g.to != nil && g.to != to && g.to.routes == to.routes && to.routes != nil:
+		calls.undo()
+		return nil, &RouteError{What: "a graph or batch", Queue: g.jobs[0].Queue, Other: jobs[0].Queue}
 	}
+	g.to = to
 	entries := make([]collected, n)
 	for i := range entries {
 		entries[i] = collected{graph: g, index: len(g.jobs) + i, unique: jobs[i].UniqueKey != nil}
@@ -121,12 +129,22 @@ func (g *graph) spoil(err error) {
 	}
 }
 
+// database is the client of the database that the graph is of; nil while that is open.
+func (g *graph) database() *Client {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.to
+}
+
 // close takes everything that was collected.
 func (g *graph) close() (parcel, []*calls, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.spoilt == nil && g.within > 0 {
 		g.spoilt = errors.New("a graph or batch within it has not ended: its goroutine outlives the function")
+	}
+	if g.to == nil {
+		g.to = g.client.ForQueue(defaultQueue)
 	}
 	p, calls := parcel{graph: true, batches: g.batches, jobs: g.jobs}, g.calls
 	g.closed, g.batches, g.jobs, g.calls = true, nil, nil, nil
@@ -165,7 +183,7 @@ func (g *graph) store(ctx context.Context) error {
 			g.finish(calls, graphEnd{})
 		}
 	}()
-	inserted, err := g.client.send(ctx, tx, p)
+	inserted, err := g.database().send(ctx, tx, p)
 	sent = true
 	switch {
 	case err == nil:

@@ -81,16 +81,25 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		calls.undo()
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
+	meant, err := c.oneDatabase(jobs)
+	if err != nil {
+		calls.undo()
+		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
+	}
 	keepResults(jobs)
 	var (
+		to       = meant
 		entries  []collected // of a graph
 		inserted []Inserted
 	)
 	store := func(ctx context.Context) (err error) {
+		if to, err = c.redirected(meant, jobs, job.Settings.Queue); err != nil {
+			return err
+		}
 		if s != nil {
-			entries, err = s.graph.add(jobs, len(args), calls)
+			entries, err = s.graph.add(to, jobs, len(args), calls)
 		} else {
-			inserted, err = c.insert(ctx, common.tx, jobs)
+			inserted, err = to.insert(ctx, common.tx, jobs)
 		}
 		return err
 	}
@@ -112,7 +121,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		if inserted != nil {
 			in = inserted[i]
 		}
-		handles[i] = bind(c, job, in)
+		handles[i] = bind(to, job, jobs[i].Queue, in)
 		if entries != nil {
 			handles[i].entry = &entries[i]
 		}
@@ -131,7 +140,7 @@ func (e *enqueue) begin(ctx context.Context, c *Client, s *scope, opts []Enqueue
 	case s == nil && e.tx == nil:
 		e.tx = TxFrom(ctx)
 	}
-	return e.link(c, s)
+	return e.link(c.ForQueue(e.job.Queue), s)
 }
 
 // beginEach applies the options of one job of many.
@@ -142,7 +151,7 @@ func (e *enqueue) beginEach(c *Client, s *scope, opts []EnqueueOption) error {
 	if err := e.applyEach(opts); err != nil {
 		return err
 	}
-	return e.link(c, s)
+	return e.link(c.ForQueue(e.job.Queue), s)
 }
 
 // noArgs is what a job holds whose argument is another's result, or that has none.
@@ -175,6 +184,10 @@ func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, 
 			return &ArgsError{Kind: job.Kind, Reason: argsReason(err), Index: index, Err: fmt.Errorf("unique key: %w", err)}
 		}
 		e.job.UniqueKey = uniqueKey(job.Kind, "args", key)
+	}
+
+	if err := c.checkUnique(&e.job, job.Settings.Queue); err != nil {
+		return fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
 
 	parent := running(ctx)

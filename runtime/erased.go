@@ -1,5 +1,7 @@
 package jobrt
 
+import "reflect"
+
 // erasedJob is a Job without its types: what a graph and Preflight need of it.
 type erasedJob struct {
 	service  string
@@ -8,6 +10,7 @@ type erasedJob struct {
 	schema   string // of the arguments' type; see schemaOf for that of a row
 	parents  []ParentType
 	next     []Next
+	result   reflect.Type
 	// takesArgs is false for a job without arguments.
 	takesArgs bool
 	// uniqueKey of encoded arguments; nil when the job has none.
@@ -23,7 +26,7 @@ func (j *Job[A, R]) erase() *erasedJob {
 	_, none := any(zero).(None)
 	e := &erasedJob{
 		service: j.Service, names: append([]string{j.Kind}, j.Aliases...), settings: j.Settings, schema: j.Args.Schema,
-		parents: j.Parents, next: j.Next, takesArgs: !none,
+		parents: j.Parents, next: j.Next, result: reflect.TypeFor[R](), takesArgs: !none,
 		decode: func(data []byte, schema string) error {
 			_, err := j.decodeArgs(data, schema)
 			return err
@@ -44,3 +47,6 @@ func (j *Job[A, R]) erase() *erasedJob {
 	}
 	return e
 }
+
+// noneType is the result of a job that has none.
+var noneType = reflect.TypeFor[None]()

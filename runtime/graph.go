@@ -84,7 +84,7 @@ func (c *Client) collectWithin(ctx context.Context, outer *scope, batch *NewBatc
 
 func (c *Client) collectInto(ctx context.Context, outer *scope, batch *NewBatch, fn func(ctx context.Context) error) error {
 	switch {
-	case !sameStore(outer.graph.client, c):
+	case !related(outer.graph.client, c):
 		return fmt.Errorf("its client is not on the store of the graph around it: %w", ErrOtherStore)
 	case !sameTx(txHolderOf(ctx), outer.graph.held):
 		return errOtherTx
@@ -145,7 +145,7 @@ func (s *scope) batchID() ID {
 // clientFor finds the client of an enqueue, which must be on the graph's store.
 func (s *scope) clientFor(ctx context.Context, use *Client) (*Client, error) {
 	c, err := s.nextClient(ctx, use)
-	if s != nil && err == nil && !sameStore(c, s.graph.client) {
+	if s != nil && err == nil && !related(c, s.graph.client) {
 		return nil, fmt.Errorf("its client is not on the store of the graph: %w", ErrOtherStore)
 	}
 	return c, err

@@ -31,6 +31,7 @@ type AnyHandle interface {
 type handle struct {
 	id      ID
 	kind    string
+	queue   string // empty for a batch
 	existed bool
 	client  *Client
 	decode  any // *Codec[R] of the job's result
@@ -178,18 +179,20 @@ func HandleOf[A, R any](ctx context.Context, use *Client, job *Job[A, R], id ID)
 	if err != nil {
 		return Handle[R]{}, fmt.Errorf("handle of %s: %w", job.Kind, err)
 	}
-	info, err := c.Job(ctx, id)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	info, at, err := c.locateJob(ctx, id)
 	if err != nil {
-		return Handle[R]{}, fmt.Errorf("handle of %s: %w", job.Kind, err)
+		return Handle[R]{}, fmt.Errorf("handle of %s: job %s: %w", job.Kind, id, err)
 	}
 	if !job.named(info.Kind) {
 		return Handle[R]{}, fmt.Errorf("handle of %s: job %s is a %s", job.Kind, id, info.Kind)
 	}
-	return bind(c, job, Inserted{ID: id}), nil
+	return bind(at, job, info.Queue, Inserted{ID: id}), nil
 }
 
-func bind[A, R any](c *Client, job *Job[A, R], in Inserted) Handle[R] {
-	return Handle[R]{handle: handle{id: in.ID, kind: job.Kind, existed: in.Existed, client: c, decode: &job.Result}}
+func bind[A, R any](c *Client, job *Job[A, R], queue string, in Inserted) Handle[R] {
+	return Handle[R]{handle: handle{id: in.ID, kind: job.Kind, queue: queue, existed: in.Existed, client: c, decode: &job.Result}}
 }
 
 // named reports whether kind is the job's stored name or one of its earlier ones.

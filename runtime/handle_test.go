@@ -49,8 +49,8 @@ func TestAHandleOfAnotherResultDoesNotCompile(t *testing.T) {
 
 func TestHandlesAreComparable(t *testing.T) {
 	c, job, id := newTestClient(t, new(fakeStore)), sendJob(), NewID()
-	a, b := bind(c, job, Inserted{ID: id}), bind(c, job, Inserted{ID: id})
-	if a != b || a == bind(c, job, Inserted{ID: NewID()}) || a == (Handle[receipt]{}) {
+	a, b := bind(c, job, "billing", Inserted{ID: id}), bind(c, job, "billing", Inserted{ID: id})
+	if a != b || a == bind(c, job, "billing", Inserted{ID: NewID()}) || a == (Handle[receipt]{}) {
 		t.Error("handles of one job differ, or those of two are equal")
 	}
 	if seen := map[Handle[receipt]]bool{a: true}; !seen[b] {
@@ -66,7 +66,7 @@ func TestHandlesAreComparable(t *testing.T) {
 }
 
 func TestAHandleInArgumentsIsItsID(t *testing.T) {
-	h := bind(newTestClient(t, new(fakeStore)), sendJob(), Inserted{ID: NewID(), Existed: true})
+	h := bind(newTestClient(t, new(fakeStore)), sendJob(), "billing", Inserted{ID: NewID(), Existed: true})
 	type args struct {
 		Parent Handle[receipt]            `json:"parent"`
 		More   map[string]Handle[receipt] `json:"more"`
@@ -109,7 +109,7 @@ func awaitable(t *testing.T, looks ...func() (JobInfo, error)) (Handle[receipt],
 		info.ID = id
 		return info, err
 	}}
-	return bind(newTestClient(t, s), sendJob(), Inserted{ID: NewID()}), &n
+	return bind(newTestClient(t, s), sendJob(), "billing", Inserted{ID: NewID()}), &n
 }
 
 func is(state State) func() (JobInfo, error) {
@@ -236,7 +236,7 @@ func TestAwaitIsRefusedInsideAHandler(t *testing.T) {
 func TestAwaitOfAJobWithoutResultNeedsNone(t *testing.T) {
 	s := &fakeStore{job: func(context.Context, ID) (JobInfo, error) { return JobInfo{State: StateSucceeded}, nil }}
 	job := &Job[order, None]{Kind: "shop.None", Result: NoneCodec}
-	if _, err := bind(newTestClient(t, s), job, Inserted{ID: NewID()}).Await(t.Context()); err != nil {
+	if _, err := bind(newTestClient(t, s), job, "billing", Inserted{ID: NewID()}).Await(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -132,7 +132,10 @@ type Setting struct {
 	Value string `json:"value"`
 }
 
+// defaultQueue is where jobs wait whose annotation names no queue.
+const defaultQueue = "default"
+
 // DefaultSettings returns the settings of a job whose annotation sets nothing.
 func DefaultSettings() Settings {
-	return Settings{Queue: "default", Priority: 5, MaxRetries: 10, Backoff: DefaultBackoff(), Version: 1}
+	return Settings{Queue: defaultQueue, Priority: 5, MaxRetries: 10, Backoff: DefaultBackoff(), Version: 1}
 }

@@ -1,9 +1,13 @@
 package jobrt
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+)
 
 // ParentType is one parent parameter of a handler: how the result that it takes is read.
 type ParentType struct {
+	of     reflect.Type
 	schema string
 	codec  any // Codec[P]
 	check  func(result []byte) error
@@ -11,7 +15,7 @@ type ParentType struct {
 
 // ParentOf describes a parameter that takes results of type P. Generated code calls it.
 func ParentOf[P any](codec Codec[P]) ParentType {
-	return ParentType{schema: codec.Schema, codec: codec, check: func(result []byte) error {
+	return ParentType{of: reflect.TypeFor[P](), schema: codec.Schema, codec: codec, check: func(result []byte) error {
 		_, err := decodeParent(codec, result)
 		return err
 	}}

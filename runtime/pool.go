@@ -107,12 +107,14 @@ type Pool struct {
 	duties   *duties
 	tally    *tally
 	controls *controls
+	relay    *relay      // of a client with routes
 	deaf     atomic.Bool // the store cannot listen
 	ran      atomic.Bool
 	handlers sync.WaitGroup
 }
 
-// NewPool returns a pool that runs the registry's jobs from the client's store.
+// NewPool returns a pool that runs the registry's jobs from the client's store. With routes it serves those queues that the
+// client's database keeps, and relays the outbox of that database: see [Client.ForQueue] and [NewPools].
 func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, error) {
 	if client == nil || registry == nil {
 		return nil, errors.New("new pool: nil client or registry")
@@ -130,6 +132,11 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	if err := config.fill(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
+	if err := client.checkChains(registry.jobs()); err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	relayed := queueNames(&config, &catalog)
+	catalog.Queues = slices.DeleteFunc(catalog.Queues, func(q QueueInfo) bool { return client.ForQueue(q.Name) != client })
 	p := &Pool{
 		client: client, store: client.store, registry: registry, config: config, catalog: catalog,
 		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(),
@@ -139,7 +146,25 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	if p.groups, err = p.plan(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
+	if len(p.groups) == 0 {
+		return nil, fmt.Errorf("new pool: %s keeps none of the registry's queues", client.place())
+	}
+	if client.routes != nil {
+		p.relay = newRelay(client, relayed, p.health, p.log)
+	}
 	return p, nil
+}
+
+// queueNames are the queues that a pool has to do with, those of other databases included.
+func queueNames(config *PoolConfig, catalog *Catalog) []string {
+	names := config.Order.queues()
+	for _, q := range config.Queues {
+		names = append(names, q.Name)
+	}
+	for _, q := range catalog.Queues {
+		names = append(names, q.Name)
+	}
+	return names
 }
 
 // fill checks the configuration and sets its defaults.
@@ -183,6 +208,11 @@ func (p *Pool) plan() ([]*group, error) {
 		if err := p.config.Order.check(); err != nil {
 			return nil, err
 		}
+		for _, queue := range p.config.Order.queues() {
+			if err := p.client.checkRelayed(queue); err != nil {
+				return nil, err
+			}
+		}
 		return []*group{newGroup(p, p.config.Slots, p.config.Order)}, nil
 	}
 	declared := make(map[string]int)
@@ -203,6 +233,9 @@ func (p *Pool) plan() ([]*group, error) {
 			return nil, fmt.Errorf("queue %q is listed twice", q.Name)
 		}
 		seen[q.Name] = true
+		if err := p.client.checkRelayed(q.Name); err != nil {
+			return nil, err
+		}
 		workers := q.Workers
 		if workers == 0 {
 			workers = declared[q.Name]
@@ -259,6 +292,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.listen(background) })
 	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
 	loops.Go(func() { p.controls.run(background) })
+	if p.relay != nil {
+		loops.Go(func() { p.relay.run(background) })
+	}
 	p.finisher.start()
 	p.releaser.start()
 	p.hooks.start()
@@ -394,6 +430,9 @@ func (p *Pool) wake(queue string) {
 		if queue == "" || g.serves(queue) {
 			g.wakeUp(true)
 		}
+	}
+	if p.relay != nil && (queue == "" || p.client.ForQueue(queue) != p.client) {
+		p.relay.wake()
 	}
 }
 

@@ -33,6 +33,7 @@ type registered struct {
 	verify       any   // func(context.Context, A) (R, bool, error)
 	invalid      error // what an option got wrong
 	speed        speed
+	erased       *erasedJob
 }
 
 // resultError says that the handler succeeded but its result cannot be stored.
@@ -113,7 +114,8 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 			}
 			return encodeResult(&job.Result, &typed)
 		},
-		open: b.open,
+		open:   b.open,
+		erased: job.erase(),
 	}
 	for _, o := range opts {
 		if o.apply == nil {
@@ -214,6 +216,19 @@ func (r *Registry) Kinds() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// jobs returns what was registered, by name.
+func (r *Registry) jobs() []*erasedJob {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var jobs []*erasedJob
+	for _, name := range slices.Sorted(maps.Keys(r.kinds)) {
+		if reg := r.kinds[name]; reg.kind == name {
+			jobs = append(jobs, reg.erased)
+		}
+	}
+	return jobs
 }
 
 func (r *Registry) lookup(kind string) *registered {

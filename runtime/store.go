@@ -514,6 +514,9 @@ type JobInfo struct {
 	// Steps are the finished steps, in the order of their ends, at most the first 1,000, without results; only from
 	// Store.Job.
 	Steps []StepInfo `json:"steps,omitempty"`
+	// Relaying, when not empty, says that the job is on its way to its database, through the outbox of another, and what
+	// keeps it; only from Client.Job.
+	Relaying string `json:"relaying,omitempty"`
 }
 
 // AttemptInfo is one failed or crashed attempt.

@@ -111,6 +111,8 @@ type BatchInfo struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	FinishedAt time.Time  `json:"finished_at,omitzero"`
 	Origin     Origin     `json:"origin"`
+	// Relaying is as in [JobInfo]; only from Client.BatchInfo. Total then counts what is on the way with the batch.
+	Relaying string `json:"relaying,omitempty"`
 }
 
 // Live is the number of members that have not ended.

@@ -21,6 +21,17 @@ const sqliteReadyQueues = `
 	)
 	SELECT queue FROM ready WHERE queue IS NOT NULL`
 
+// sqliteStowedQueues are the queues for which the outbox has something to relay.
+//
+//	?1 now
+const sqliteStowedQueues = `
+	WITH RECURSIVE q (name) AS (
+		SELECT min(queue) FROM {outbox}
+		UNION ALL
+		SELECT (SELECT min(queue) FROM {outbox} WHERE queue > q.name) FROM q WHERE q.name IS NOT NULL
+	)
+	SELECT name FROM q WHERE name IS NOT NULL AND EXISTS (SELECT 1 FROM {outbox} WHERE queue = q.name AND at <= ?1)`
+
 // Listen implements [jobrt.Session]. SQLite tells nobody, but PRAGMA data_version changes with each commit of another
 // connection. It is read on the writer's connection, so that the store's own commits don't count: their callers wake
 // the pools of this process themselves, and notifyControl tells. Only queues that have something to claim are named.
@@ -42,12 +53,20 @@ func (s *sqliteSession) Listen(ctx context.Context, wake func(queue string), con
 				return nil
 			}
 			seen, changed = version, known
-			return collect(ctx, q, func(r rows) error {
+			add := func(r rows) error {
 				var queue string
 				err := r.Scan(&queue)
 				ready = append(ready, queue)
 				return err
-			}, s.d.names.sql(sqliteReadyQueues))
+			}
+			if err := collect(ctx, q, add, s.d.names.sql(sqliteReadyQueues)); err != nil {
+				return err
+			}
+			at, err := now(ctx, q)
+			if err != nil {
+				return err
+			}
+			return collect(ctx, q, add, s.d.names.sql(sqliteStowedQueues), at)
 		})
 		if err != nil {
 			if ctx.Err() != nil {
