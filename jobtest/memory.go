@@ -41,6 +41,8 @@ type Memory struct {
 	// schedules by kind and name.
 	schedules map[jobrt.ScheduleID]*scheduleRow
 	outbox    outbox
+	builds    map[buildKey]*buildRow
+	declared  map[string]jobrt.QueueInfo
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
@@ -115,6 +117,8 @@ func NewMemory() *Memory {
 		pendingKeys:    make(map[string]*Tx),
 		listeners:      make(map[*listener]struct{}),
 		overrides:      make(map[overrideKey]jobrt.Override),
+		builds:         make(map[buildKey]*buildRow),
+		declared:       make(map[string]jobrt.QueueInfo),
 	}
 }
 
@@ -257,15 +261,39 @@ func (m *Memory) Sync(ctx context.Context, c jobrt.Catalog) error {
 		return err
 	}
 	m.services[c.Service] = owner
+	newer := m.beginSync(c.Service, c.Build)
 	for _, k := range c.Kinds {
 		m.kinds[k.Kind] = c.Service
-		k.Secrets, k.Settings = slices.Clone(k.Secrets), slices.Clone(k.Settings)
-		m.catalog[k.Kind] = k
+		if !newer[m.catalog[k.Kind].Build] {
+			k.Service, k.Build = c.Service, c.Build
+			k.Secrets, k.Settings = slices.Clone(k.Secrets), slices.Clone(k.Settings)
+			m.catalog[k.Kind] = k
+		}
 	}
 	for _, q := range c.Queues {
 		m.queues[q.Name] = c.Service
+		if !newer[m.declared[q.Name].Build] {
+			q.Service, q.Build, q.Settings = c.Service, c.Build, slices.Clone(q.Settings)
+			m.declared[q.Name] = q
+		}
 	}
 	return nil
+}
+
+// Queues returns what Sync has recorded of the queues of all services, sorted by name.
+func (m *Memory) Queues(ctx context.Context) ([]jobrt.QueueInfo, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var queues []jobrt.QueueInfo
+	for _, name := range slices.Sorted(maps.Keys(m.declared)) {
+		q := m.declared[name]
+		q.Settings = slices.Clone(q.Settings)
+		queues = append(queues, q)
+	}
+	return queues, nil
 }
 
 // Kinds returns what Sync has recorded of the kinds of all services, sorted by name.

@@ -125,7 +125,9 @@ func (s *session) Controls(ctx context.Context, worker jobrt.ID) (jobrt.Controls
 	overrides, err := s.m.overridesOf(ctx, func(target string) bool {
 		return target == own || !strings.HasPrefix(target, "worker:")
 	})
-	return jobrt.Controls{Overrides: overrides}, err
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return jobrt.Controls{Overrides: overrides, Retired: s.m.lastRetired(s.info.Service)}, err
 }
 
 // moveOverrides gives the overrides of one worker to another.

@@ -283,10 +283,14 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 	s.m.forgetMerged(now.Add(-keep))
 	for id, w := range s.m.workers {
 		if !now.Before(w.until) {
+			if b := s.m.builds[buildKey{w.info.Service, w.info.Build}]; b != nil && w.renewed.After(b.last) {
+				b.last = w.renewed
+			}
 			delete(s.m.workers, id)
 		}
 	}
 	s.m.trimOverrides(now)
+	s.m.trimBuilds(now)
 	for key, u := range s.m.uniques {
 		if s.m.live[u.holder] == nil && !now.Before(u.until) {
 			delete(s.m.uniques, key)
@@ -324,5 +328,6 @@ func (s *session) Close(_ context.Context, worker jobrt.ID) error {
 	defer s.m.mu.Unlock()
 	delete(s.m.workers, worker)
 	s.m.dropOverrides(worker)
+	s.m.leaveBuild(s.info)
 	return nil
 }

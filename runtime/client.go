@@ -13,7 +13,7 @@ import (
 
 // ClientConfig configures a Client. The zero value works.
 type ClientConfig struct {
-	// Build names the running binary's version in each job's origin. Default: none.
+	// Build names the running binary's version in each job's origin. Default: as PoolConfig.Build has it.
 	Build string
 	// Host names the machine in each job's origin. Default: os.Hostname.
 	Host string
@@ -61,6 +61,9 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 	}
 	if slices.ContainsFunc(config.Middleware, func(m EnqueueMiddleware) bool { return m == nil }) {
 		return nil, errors.New("new client: nil middleware")
+	}
+	if config.Build == "" {
+		config.Build = thisBuild()
 	}
 	if config.Host == "" {
 		config.Host, _ = os.Hostname()

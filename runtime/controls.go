@@ -15,6 +15,8 @@ type controls struct {
 	now   atomic.Pointer[steering] // never nil
 	woken chan struct{}            // holds one wake-up
 	stop  func()                   // ends Run
+	// retired is the last Controls.Retired.
+	retired time.Time
 }
 
 // controlsEvery is the longest time until a pool learns of a change that nobody told it of.
@@ -53,10 +55,17 @@ func (c *controls) run(ctx context.Context) {
 // ask learns what is wanted of the worker and does it.
 func (c *controls) ask(ctx context.Context, worker ID) error {
 	got, err := c.pool.session.Controls(ctx, worker)
-	if err == nil {
-		c.apply(got)
+	if err != nil {
+		return err
 	}
-	return err
+	c.apply(got)
+	if !got.Retired.Equal(c.retired) {
+		if err := c.pool.syncAgain(ctx); err != nil {
+			return err // retired stays, so this is done again
+		}
+		c.retired = got.Retired
+	}
+	return nil
 }
 
 func (c *controls) apply(got Controls) {

@@ -31,6 +31,9 @@ const (
 	// reviveEvery is how often each process looks for jobs that another build could not read: an old process, the last
 	// of a rolling deploy, parks jobs of a new version after the last new process has started.
 	reviveEvery = 5 * time.Minute
+	// syncEvery is how often each build has its catalogue recorded again: so a build that was rolled back to takes over
+	// once the newer one has been gone for long enough, and is known to be at work.
+	syncEvery = time.Minute
 )
 
 func newDuties(p *Pool) *duties {
@@ -73,6 +76,7 @@ func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
 	var rescue, release, expire, maintain, fold time.Time // zero: at once
 	revive := time.Now().Add(reviveEvery)                 // the pool has just done it
+	record := time.Now().Add(syncEvery)                   // likewise
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
@@ -91,6 +95,10 @@ func (d *duties) run(ctx context.Context) {
 		if !now.Before(revive) {
 			revive = now.Add(reviveEvery)
 			err = errors.Join(err, d.pool.health.call(ctx, d.pool.revive))
+		}
+		if !now.Before(record) {
+			record = now.Add(syncEvery)
+			err = errors.Join(err, d.sync(ctx))
 		}
 		if err == nil && !now.Before(maintain) {
 			maintain = now.Add(maintainEvery)
@@ -201,6 +209,19 @@ func (d *duties) expire(ctx context.Context) error {
 		take = ended >= dutyBatch
 	}
 	return err
+}
+
+// sync records the catalogue again, once for each build. Builds without a name are not compared, and have no need.
+func (d *duties) sync(ctx context.Context) error {
+	c := &d.pool.catalog
+	if c.Build == "" {
+		return nil
+	}
+	take, err := d.take(ctx, "sync "+c.Service+" "+c.Build, syncEvery)
+	if !take || err != nil {
+		return err
+	}
+	return d.pool.syncAgain(ctx)
 }
 
 func (d *duties) maintain(ctx context.Context) error {

@@ -54,7 +54,9 @@ type PoolConfig struct {
 	OnDead func(ctx context.Context, job DeadJob)
 	// OnTransition is told how each attempt of this process has ended, under the same conditions as OnDead.
 	OnTransition func(ctx context.Context, t Transition)
-	// Build names the running binary's version. Default: none.
+	// Build names the running binary's version: builds of a service are told apart and ordered by it, see [BuildInfo].
+	// Default: the revision that the go command has stamped into the binary, 12 digits and "+dirty" when the tree had
+	// changes, else the main module's version; none for go run and go test.
 	Build string
 	// Logger gets one line for each failed attempt and for each change of the pool's health. Default slog.Default().
 	Logger *slog.Logger
@@ -118,6 +120,9 @@ type Pool struct {
 func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, error) {
 	if client == nil || registry == nil {
 		return nil, errors.New("new pool: nil client or registry")
+	}
+	if config.Build == "" {
+		config.Build = thisBuild()
 	}
 	catalog, err := registry.catalog(config.Build)
 	if err != nil {
@@ -369,6 +374,23 @@ func (p *Pool) start(ctx context.Context) error {
 	p.duties = newDuties(p)
 	p.tally = newTally(p)
 	return nil
+}
+
+// syncAgain records the catalogue once more. When somebody has taken the service over meanwhile, this process goes on, and
+// the next one of its build is refused.
+func (p *Pool) syncAgain(ctx context.Context) error {
+	var owned *OwnedError
+	err := p.health.call(ctx, func(ctx context.Context) error {
+		err := p.store.Sync(ctx, p.catalog)
+		if errors.As(err, &owned) {
+			return nil
+		}
+		return err
+	})
+	if owned != nil {
+		p.log.Warn("catalogue is not recorded", "err", owned)
+	}
+	return err
 }
 
 // revive makes jobs ready that another build could not read.

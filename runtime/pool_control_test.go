@@ -371,20 +371,22 @@ func TestASuspectThatIsPausedWhileItWaitsToBeAloneGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := jobtest.NewMemory()
 		b := newBench(t, store)
-		job, runs := newJob("Work"), newTally()
-		handle(b, job, runs.work(10*time.Second))
-		h := vanish(t, store, b, job)
-		b.enqueue(job, work{}, jobrt.Queue("r"))
-		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q"}, {Name: "r"}}})
-		time.Sleep(25 * time.Second) // bubble time: the lease of the one that vanished is over
-		b.many(job, 1, jobrt.Queue("r"))
-		for b.info(h.ID()).State != jobrt.StateRunning {
-			time.Sleep(time.Second) // bubble time
+		long, short, runs := newJob("Long"), newJob("Short"), newTally()
+		handle(b, long, runs.work(30*time.Second))
+		handle(b, short, runs.work(time.Second))
+		suspect := vanish(t, store, b, short)
+		stop := b.run(jobrt.PoolConfig{})
+		time.Sleep(10 * time.Second) // bubble time: the lease of the one that vanished still runs
+		b.enqueue(long, work{})
+		for b.info(suspect.ID()).State != jobrt.StateRunning { // claimed, and waiting for the long one
+			time.Sleep(100 * time.Millisecond) // bubble time
 		}
-		b.set("queue:q", jobrt.SettingPaused, "true", true)
-		ran, _, _ := runs.of("q")
+		b.set("kind:"+short.Kind, jobrt.SettingPaused, "true", true)
 		time.Sleep(time.Minute) // bubble time
-		if info := b.info(h.ID()); ran == 0 && info.State != jobrt.StateReady {
+		if ran, _, _ := runs.of(short.Kind); ran != 0 {
+			t.Error("the suspect ran although it was paused before it could")
+		}
+		if info := b.info(suspect.ID()); info.State != jobrt.StateReady {
 			t.Errorf("the suspect is %s, want ready", info.State)
 		}
 		mustStop(t, stop)

@@ -91,7 +91,8 @@ type Store interface {
 	// it again, and the batches that this one is within.
 	Retry(ctx context.Context, ids []ID) ([]ID, error)
 
-	// Sync records a service with its kinds and queues. An [OwnedError], and then nothing is recorded, when another
+	// Sync records a service with its kinds and queues, and its build. It leaves alone what a newer build has recorded that
+	// is at work: see [BuildInfo]. An [OwnedError], and then nothing is recorded, when another
 	// module has the service's name or another service owns the name of a kind or a queue.
 	Sync(ctx context.Context, c Catalog) error
 
@@ -460,7 +461,10 @@ type Catalog struct {
 
 // KindInfo is one kind of the catalogue.
 type KindInfo struct {
-	Kind       string `json:"kind"`
+	Kind string `json:"kind"`
+	// Service and Build that have declared it; Sync takes them from the catalogue.
+	Service    string `json:"service,omitempty"`
+	Build      string `json:"build,omitempty"`
 	Queue      string `json:"queue"`
 	ArgsSchema string `json:"args_schema"`
 	// Secrets are the paths of secret fields: ".email" in the arguments, "result.token" in the result. See RedactArgs.
@@ -470,7 +474,10 @@ type KindInfo struct {
 
 // QueueInfo is one declared queue of the catalogue.
 type QueueInfo struct {
-	Name     string    `json:"name"`
+	Name string `json:"name"`
+	// Service and Build that have declared it; Sync takes them from the catalogue.
+	Service  string    `json:"service,omitempty"`
+	Build    string    `json:"build,omitempty"`
 	Workers  int       `json:"workers,omitempty"`
 	Settings []Setting `json:"settings,omitempty"`
 }

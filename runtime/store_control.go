@@ -29,6 +29,16 @@ type ControlStore interface {
 	// are in the order in which they have registered.
 	Workers(ctx context.Context) ([]WorkerStatus, error)
 
+	// Queues returns what Sync has recorded of the queues of all services, sorted by name.
+	Queues(ctx context.Context) ([]QueueInfo, error)
+
+	// Builds returns the builds of all services, by service and in order. One that was not seen for a year is forgotten.
+	Builds(ctx context.Context) ([]BuildInfo, error)
+
+	// RetireBuild makes a build count as older than all that were not retired: a build that is rolled back to takes over
+	// at once. ErrNotFound when it is unknown; one that is retired already is left as it is.
+	RetireBuild(ctx context.Context, a Actor, service, build string) error
+
 	// NotifyControl makes listening workers, in other processes too, ask for their Controls at once. It is best effort;
 	// polling is the truth.
 	NotifyControl(ctx context.Context) error
@@ -44,6 +54,24 @@ type ControlSession interface {
 type Controls struct {
 	// Overrides in force, by target and setting; those of other workers are left out.
 	Overrides []Override
+	// Retired is when a build of the worker's service was last retired, zero for never: then the worker syncs again.
+	Retired time.Time
+}
+
+// BuildInfo is one build of a service. A build is newer than those that were first seen before it, and than those that
+// were retired. What it has recorded in the catalogue, older ones leave alone as long as it has a live worker or had one
+// less than ten minutes ago: a late start of an old build, in the middle of a rollout, changes nothing, and a rollback
+// takes over by itself. Builds without a name are not compared.
+type BuildInfo struct {
+	Service string `json:"service"`
+	Build   string `json:"build"`
+	// FirstSeen and LastSeen are by the store's clock.
+	FirstSeen time.Time `json:"first_seen"`
+	LastSeen  time.Time `json:"last_seen"`
+	// Retired is when an operator has retired it; zero for not.
+	Retired time.Time `json:"retired,omitzero"`
+	// Workers is how many live ones it has.
+	Workers int `json:"workers"`
 }
 
 // WorkerStatus is one worker process as operators see it.

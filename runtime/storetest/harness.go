@@ -77,6 +77,7 @@ func Run(t *testing.T, h Harness) {
 		{"Control", controlCases},
 		{"Steps", stepCases},
 		{"Outbox", outboxCases},
+		{"Builds", buildCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

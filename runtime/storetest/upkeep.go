@@ -218,6 +218,9 @@ var upkeepCases = []testCase{
 			e.Fatalf("kinds: %v", err)
 		}
 		want := []jobrt.KindInfo{declared.Kinds[0], changed.Kinds[0], shop.Kinds[0]}
+		for i := range want {
+			want[i].Service, want[i].Build = []string{"billing", "billing", "shop"}[i], "v1"
+		}
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			e.Fatalf("catalogue differs (-want +got):\n%s", diff)
 		}

@@ -55,6 +55,7 @@ type dialect interface {
 	stepDialect
 	scheduleDialect
 	outboxDialect
+	buildDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

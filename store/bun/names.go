@@ -10,7 +10,7 @@ var tableNames = []string{
 	"jobs", "history", "dead", "attempts", "kinds", "queues", "workers", "uniques", "duties", "migrations",
 	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
 	"stats",
-	"overrides",
+	"overrides", "builds",
 	"steps",
 	"schedules", "schedule_runs", "schedule_orders", "loops",
 	"outbox", "outbox_items",

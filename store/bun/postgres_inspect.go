@@ -230,7 +230,8 @@ func (p *postgres) backlog(ctx context.Context, limit int) ([]jobrt.Backlog, err
 	return lines, err
 }
 
-// syncKindsSQL and syncQueuesSQL record names of a service and leave alone what another service owns.
+// syncKindsSQL and syncQueuesSQL record names of a service and leave alone what another service owns, or a build that
+// is given last.
 const syncKindsSQL = `
 INSERT INTO {kinds} AS t (name, service, build, queue, args_schema, secrets, settings, created_at, updated_at)
 SELECT x.name, $1::text, $2::text, x.queue, x.args_schema, x.secrets, x.settings, statement_timestamp(),
@@ -240,7 +241,9 @@ FROM unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::json
 ORDER BY x.name
 ON CONFLICT (name) DO UPDATE SET build = excluded.build, queue = excluded.queue, args_schema = excluded.args_schema,
 	secrets = excluded.secrets, settings = excluded.settings, updated_at = excluded.updated_at
-WHERE t.service = excluded.service`
+WHERE t.service = excluded.service AND t.build <> ALL ($8::text::text[])
+	AND (t.build, t.queue, t.args_schema, t.secrets::text, t.settings::text) IS DISTINCT FROM
+		(excluded.build, excluded.queue, excluded.args_schema, excluded.secrets::text, excluded.settings::text)`
 
 const syncQueuesSQL = `
 INSERT INTO {queues} AS t (name, service, build, workers, settings, created_at, updated_at)
@@ -249,7 +252,8 @@ FROM unnest($3::text::text[], $4::text::integer[], $5::text::json[]) AS x(name, 
 ORDER BY x.name
 ON CONFLICT (name) DO UPDATE SET build = excluded.build, workers = excluded.workers, settings = excluded.settings,
 	updated_at = excluded.updated_at
-WHERE t.service = excluded.service`
+WHERE t.service = excluded.service AND t.build <> ALL ($6::text::text[])
+	AND (t.build, t.workers, t.settings::text) IS DISTINCT FROM (excluded.build, excluded.workers, excluded.settings::text)`
 
 // sync implements dialect.
 func (p *postgres) sync(ctx context.Context, c jobrt.Catalog) error {
@@ -272,15 +276,19 @@ func (p *postgres) sync(ctx context.Context, c jobrt.Catalog) error {
 	}
 	kindNames, queueNames := name.value(), queueName.value()
 	return p.inTx(ctx, p.db, func(q querier) error {
-		if err := p.syncService(ctx, q, c); err != nil {
-			return err
-		}
-		_, err := q.exec(ctx, p.n.sql(syncKindsSQL), c.Service, c.Build, kindNames, queue.value(), schema.value(),
-			secrets.value(), settings.value())
+		newer, err := p.beginSync(ctx, q, c.Service, c.Build)
 		if err != nil {
 			return err
 		}
-		_, err = q.exec(ctx, p.n.sql(syncQueuesSQL), c.Service, c.Build, queueNames, workers.value(), queueSettings.value())
+		if err := p.syncService(ctx, q, c); err != nil {
+			return err
+		}
+		_, err = q.exec(ctx, p.n.sql(syncKindsSQL), c.Service, c.Build, kindNames, queue.value(), schema.value(),
+			secrets.value(), settings.value(), textArray(newer))
+		if err != nil {
+			return err
+		}
+		_, err = q.exec(ctx, p.n.sql(syncQueuesSQL), c.Service, c.Build, queueNames, workers.value(), queueSettings.value(), textArray(newer))
 		if err != nil {
 			return err
 		}

@@ -273,7 +273,7 @@ DELETE FROM {workers} WHERE id = ANY (ARRAY(
 
 func (s *pgSession) trimRest(ctx context.Context) error {
 	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch),
-		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch))
+		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch), s.repeat(ctx, trimBuildsSQL, micros(buildKeep), upkeepBatch))
 }
 
 // now is the server's clock.

@@ -219,8 +219,12 @@ func (s *pgSession) Close(ctx context.Context, worker jobrt.ID) error {
 	ctx, cancel := s.leaseTimeout(ctx)
 	defer cancel()
 	_, err := s.lease.exec(ctx, s.p.n.sql(`
-WITH o AS (DELETE FROM {overrides} WHERE target = 'worker:' || $1::text)
-DELETE FROM {workers} WHERE id = $1::text::uuid`), worker.String())
+WITH o AS (
+	DELETE FROM {overrides} WHERE target = 'worker:' || $1::text
+), b AS (
+	UPDATE {builds} SET last_seen = statement_timestamp() WHERE service = $2::text AND build = $3::text
+)
+DELETE FROM {workers} WHERE id = $1::text::uuid`), worker.String(), s.info.Service, s.info.Build)
 	s.p.control.leave(s)
 	return s.failed("close session", err)
 }

@@ -60,6 +60,7 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {stats} SET at = at - %[1]s`,
 		`UPDATE {steps} SET at = at - %[1]s`,
 		`UPDATE {duties} SET next_at = next_at - %[1]s`,
+		`UPDATE {builds} SET first_seen = first_seen - %[1]s, last_seen = last_seen - %[1]s, retired_at = retired_at - %[1]s`,
 		`UPDATE {overrides} SET set_at = set_at - %[1]s, until = until - %[1]s`,
 		`UPDATE {schedules} SET cursor_at = cursor_at - %[1]s, next_tick = next_tick - %[1]s, next_at = next_at - %[1]s,
 			last_tick = last_tick - %[1]s, failed_at = failed_at - %[1]s, paused_at = paused_at - %[1]s,

@@ -88,6 +88,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {stats} SET at = at - ?1`,
 		`UPDATE {steps} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
+		`UPDATE {builds} SET first_seen = first_seen - ?1, last_seen = last_seen - ?1, retired_at = retired_at - ?1`,
 		`UPDATE {overrides} SET set_at = set_at - ?1, until = until - ?1`,
 		`UPDATE {schedules} SET cursor_at = cursor_at - ?1, next_tick = next_tick - ?1, next_at = next_at - ?1,
 			last_tick = last_tick - ?1, failed_at = failed_at - ?1, paused_at = paused_at - ?1,

@@ -89,7 +89,12 @@ func (s *sqliteSession) Controls(ctx context.Context, worker jobrt.ID) (c jobrt.
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	err = s.d.writer.read(ctx, func(q querier) error {
-		c.Overrides, err = s.d.overridesFor(ctx, q, jobrt.TargetWorker(worker))
+		if c.Overrides, err = s.d.overridesFor(ctx, q, jobrt.TargetWorker(worker)); err != nil {
+			return err
+		}
+		var retired instant
+		_, err = first(ctx, q, []any{&retired}, s.d.names.sql(`SELECT max(retired_at) FROM {builds} WHERE service = ?1`), s.info.Service)
+		c.Retired = retired.Time
 		return err
 	})
 	return c, s.failed("controls", err)

@@ -116,8 +116,13 @@ func (s *sqliteSession) Close(ctx context.Context, worker jobrt.ID) error {
 	}
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
-	err := s.d.write(ctx, nil, func(q querier, _ int64) error {
+	err := s.d.write(ctx, nil, func(q querier, now int64) error {
 		_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {overrides} WHERE target = ?1`), jobrt.TargetWorker(worker))
+		if err != nil {
+			return err
+		}
+		_, err = q.exec(ctx, s.d.names.sql(`UPDATE {builds} SET last_seen = ?3 WHERE service = ?1 AND build = ?2`),
+			s.info.Service, s.info.Build, now)
 		if err != nil {
 			return err
 		}

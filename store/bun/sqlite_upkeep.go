@@ -146,9 +146,19 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 		},
 		func() (int64, error) {
 			return 0, s.d.write(ctx, nil, func(q querier, now int64) error {
+				if _, err := q.exec(ctx, s.d.names.sql(sqliteSeeLost), now); err != nil {
+					return err
+				}
 				_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {workers} WHERE lease_until <= ?1`), now)
 				return err
 			})
+		},
+		func() (n int64, err error) {
+			err = s.d.write(ctx, nil, func(q querier, now int64) error {
+				n, err = q.exec(ctx, s.d.names.sql(sqliteForgetBuilds), now-micros(buildKeep), sqliteForgetBatch)
+				return err
+			})
+			return n, err
 		},
 		func() (n int64, err error) {
 			err = s.d.write(ctx, nil, func(q querier, now int64) error {

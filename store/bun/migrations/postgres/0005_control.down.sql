@@ -1,1 +1,2 @@
+DROP TABLE {builds};
 DROP TABLE {overrides};

@@ -9,3 +9,14 @@ CREATE TABLE {overrides} (
 	until integer,                           -- NULL: until it is cleared
 	PRIMARY KEY (target, setting)
 ) STRICT;
+
+-- The builds of each service, in the order in which they were first seen. Those that came later keep their rows of the
+-- catalogue while they are at work, whatever older ones start meanwhile.
+CREATE TABLE {builds} (
+	service text NOT NULL,
+	build text NOT NULL,
+	first_seen integer NOT NULL,
+	last_seen integer NOT NULL,
+	retired_at integer,                      -- since when it counts as older than all that are not retired
+	PRIMARY KEY (service, build)
+) STRICT;
