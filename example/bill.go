@@ -71,15 +71,20 @@ func bill(ctx context.Context, o options, stdout io.Writer, screen *screen) (bal
 	if before > 0 {
 		fmt.Fprintf(stdout, "%d of them are in the outbox from an earlier start; what is done is not done again\n", before)
 	}
-	job, err := closeMonth(ctx, month)
-	if err != nil {
-		return false, err
+	if o.role.Web() {
+		if err := closeMonth(ctx, month); err != nil {
+			return false, err
+		}
+	}
+	if !o.role.Worker() {
+		fmt.Fprintf(stdout, "the month is closed by whoever is started with -role %s\n", jobrt.RoleWorker)
+		return true, nil
 	}
 	if err := work(ctx, pool, client, sendable, screen); err != nil {
 		return false, err
 	}
 	ctx = context.WithoutCancel(ctx) // the rest takes no time: an interrupt now would only hide the result
-	if err := closed(ctx, client, job); err != nil {
+	if err := closed(ctx, client, month.monthID()); err != nil {
 		return false, err
 	}
 	if err := errors.Join(outbox.Sweep(), archive.Sweep()); err != nil {

@@ -17,15 +17,15 @@ var (
 
 // closeMonth starts the job that makes jobs of all invoices. In production the clock does. A month that an earlier start
 // has closed, or is about to, is left as it is.
-func closeMonth(ctx context.Context, month ledger) (jobrt.ID, error) {
-	h, err := gen.EnqueueCloseMonth(ctx, jobrt.WithID(month.monthID()))
+func closeMonth(ctx context.Context, month ledger) error {
+	_, err := gen.EnqueueCloseMonth(ctx, jobrt.WithID(month.monthID()))
 	switch {
 	case ctx.Err() != nil:
-		return jobrt.ID{}, errInterrupted
+		return errInterrupted
 	case err != nil:
-		return jobrt.ID{}, fmt.Errorf("close the month: %w", err)
+		return fmt.Errorf("close the month: %w", err)
 	}
-	return h.ID(), nil
+	return nil
 }
 
 // closed fails when the month could not be closed.

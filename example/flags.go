@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
 // options are what the command line says.
@@ -22,6 +24,7 @@ type options struct {
 	kill    string
 	killAt  int
 	verbose bool
+	role    jobrt.Role
 
 	preflight bool
 }
@@ -62,6 +65,7 @@ func parseFlags(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.workers, "workers", 5, "`number` of invoices in the making at once")
 	f.StringVar(&o.kill, "kill", "", "kill this very process with SIGKILL at a `point`, to see what a second start makes of it:\n"+strings.Join(killPoints, ", "))
 	f.IntVar(&o.killAt, "kill-at", 25, "the `number` of the invoice that -kill strikes at, counted as they pass the point")
+	f.Var(&o.role, "role", "`part` that this process plays: all, web, which brings the month's job and goes, or worker,\nwhich runs the jobs that others bring, until there are none")
 	f.BoolVar(&o.preflight, "preflight", false, "send nothing: read all jobs that wait in the database as this build would, and tell\nwhich of them it can't run; exit code 1 when there are any")
 	f.BoolVar(&o.verbose, "v", false, "log every failed attempt, with the id of its job")
 	if err := f.Parse(args); err != nil {

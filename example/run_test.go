@@ -365,3 +365,17 @@ func TestBadInputEndsWithAClearMessage(t *testing.T) {
 		t.Errorf("-h: %v", o)
 	}
 }
+
+func TestRolesShareTheWork(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	input := filepath.Join(dir, "in.csv")
+	if err := os.WriteFile(input, []byte("invoice,date,customer,address,email,items,total,currency\n"+good), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	web := execute(t, dir, "-in", input, "-role", "web")
+	if mails := countFiles(t, filepath.Join(dir, "outbox")).mails; web.code != exitOK || len(mails) != 0 || !strings.Contains(web.stdout, "-role worker") {
+		t.Fatalf("%d mails\n%v", len(mails), web)
+	}
+	expect(t, execute(t, dir, "-in", input, "-role", "worker"), filepath.Join(dir, "outbox"), 1, 0, 0)
+}

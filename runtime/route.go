@@ -54,6 +54,9 @@ func (c *Client) ForQueue(queue string) *Client {
 	return c.routes.home
 }
 
+// IsDefault reports whether the client is on the database that keeps every queue without a route. Without routes it is.
+func (c *Client) IsDefault() bool { return c.routes == nil || c == c.routes.home }
+
 // databases are the clients of all the databases, this one's first.
 func (c *Client) databases() []*Client {
 	if c.routes == nil {
@@ -75,7 +78,7 @@ func related(a, b *Client) bool {
 
 // place says to people which of the databases a client is on.
 func (c *Client) place() string {
-	if c.routes == nil || c == c.routes.home {
+	if c.IsDefault() {
 		return "the default database"
 	}
 	var queues []string
