@@ -27,6 +27,9 @@ func Enqueued[A, R any](tb testing.TB, env *Env, job *jobrt.Job[A, R]) []Job[A] 
 		if info.Kind != job.Kind && !slices.Contains(job.Aliases, info.Kind) {
 			continue
 		}
+		if err := env.Client.Reveal(&info); err != nil {
+			tb.Fatalf("jobtest: %s: %v", info.Kind, err)
+		}
 		j := Job[A]{JobInfo: info}
 		if err := job.Args.Decode(info.Args, &j.Args); err != nil {
 			tb.Fatalf("jobtest: arguments of %s %s do not decode: %v\n%s", info.Kind, info.ID, err, info.Args)

@@ -85,3 +85,26 @@ func ExampleEnv_pool() {
 	// shop/billing.SendInvoice, attempt 1: no such mailbox
 	// page somebody: shop/billing.SendInvoice is dead (permanent): no such mailbox
 }
+
+func ExampleNewWith_encryption() {
+	t := exampleT{} // the *testing.T of your test
+	ring := &jobrt.Keyring{Current: "2026-11", Keys: map[string][]byte{"2026-11": make([]byte, 32)}} // random in your program
+	ctx, env := jobtest.NewWith(t, jobrt.ClientConfig{Encryption: ring})
+	h, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7, Email: "ann@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, _ := env.Store.Job(ctx, h.ID()) // what the database has
+	shown, _ := jobrt.KindInfo{}.RedactArgs(row.Args)
+	fmt.Println("an operator sees", string(shown))
+
+	job := jobtest.RequireEnqueued(t, env, SendInvoiceJob, SendInvoice{InvoiceID: 7, Email: "ann@example.com"})
+	fmt.Println("the test sees", job.Args.Email)
+
+	outcome := env.RunNext(t, registry(t, sendInvoice))
+	fmt.Println(outcome.Verdict)
+	// Output:
+	// an operator sees "[encrypted, key 2026-11]"
+	// the test sees ann@example.com
+	// succeeded
+}

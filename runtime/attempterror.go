@@ -19,15 +19,20 @@ const (
 // for errors that differ only in numbers.
 func attemptError(kind string, err error) *AttemptError {
 	e := &AttemptError{Message: storable(err.Error(), maxMessage)}
-	origin := e.Message
 	var p *PanicError
 	if errors.As(err, &p) {
 		e.Stack = storable(p.Stack, maxStack)
-		origin = "panic " + origin
 	}
-	sum := sha256.Sum256([]byte(kind + "\x00" + withoutDigits(origin)))
-	e.Fingerprint = hex.EncodeToString(sum[:8])
+	e.Fingerprint = fingerprintOf(kind, e.Message, e.Stack != "")
 	return e
+}
+
+func fingerprintOf(kind, message string, panicked bool) string {
+	if panicked {
+		message = "panic " + message
+	}
+	sum := sha256.Sum256([]byte(kind + "\x00" + withoutDigits(message)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // storable replaces what PostgreSQL's text refuses and cuts the rest to limit bytes.

@@ -1,6 +1,7 @@
 package jobrt
 
 import (
+	"fmt"
 	"runtime/debug"
 	"time"
 )
@@ -52,7 +53,7 @@ func (p *Pool) classify(a *attempt, err error) (c Classification) {
 	a.classified = true // a Goexit of Classify brings the attempt here again
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.Error("Classify panicked; the error is not classified", "id", a.info.ID, "kind", a.info.Kind, "panic", v, "stack", string(debug.Stack()))
+			p.log.Error("Classify panicked; the error is not classified", "id", a.info.ID, "kind", a.info.Kind, "panic", a.conceal(fmt.Sprint(v)), "stack", string(debug.Stack()))
 			c = Classification{}
 		}
 	}()

@@ -30,6 +30,8 @@ type ClientConfig struct {
 	// none, a job with its continuations, a graph or a batch, must be of one database: else it is a [RouteError]. See
 	// [NewPools] for who runs them.
 	Routes map[string]Store
+	// Encryption encrypts what the rows of jobs say, also for the pools of this client. Default: nothing is encrypted.
+	Encryption *Keyring
 }
 
 // DefaultMaxArgs is the largest encoded argument by default, in bytes.
@@ -43,6 +45,7 @@ const lookupTimeout = 30 * time.Second
 type Client struct {
 	store  Store
 	config ClientConfig
+	sealer *sealer // nil without Encryption
 	gather *gatherer
 	notify *notifier
 	routes *routes // nil for a client on one database
@@ -74,7 +77,11 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 	if config.EnqueueTimeout == 0 {
 		config.EnqueueTimeout = 30 * time.Second
 	}
-	c := clientOn(store, config)
+	sealer, err := newSealer(config.Encryption)
+	if err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	c := clientOn(store, config, sealer)
 	if err := newRoutes(c, config.Routes); err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
@@ -82,8 +89,8 @@ func NewClient(store Store, config ClientConfig) (*Client, error) {
 }
 
 // clientOn returns a client of a configuration that is complete.
-func clientOn(store Store, config ClientConfig) *Client {
-	c := &Client{store: store, config: config, local: make(map[*localWaker]struct{})}
+func clientOn(store Store, config ClientConfig, sealer *sealer) *Client {
+	c := &Client{store: store, config: config, sealer: sealer, local: make(map[*localWaker]struct{})}
 	c.gather = newGatherer(store, config.EnqueueTimeout, c.stored)
 	c.notify = newNotifier(store)
 	return c
@@ -94,7 +101,8 @@ func clientOn(store Store, config ClientConfig) *Client {
 func (c *Client) Store() Store { return c.store }
 
 // Job returns a job's state, attempt, error and result: what a page that asks "is my export ready?" needs. The error
-// matches ErrNotFound when the id is unknown or its retention has passed.
+// matches ErrNotFound when the id is unknown or its retention has passed. What is encrypted with a key that the client
+// has is decrypted.
 //
 // With routes the databases are asked one after the other. A job that is on its way to its database is waiting, and
 // JobInfo.Relaying says so; the id of one that met its unique key there gives the job that had the key.
@@ -105,6 +113,7 @@ func (c *Client) Job(ctx context.Context, id ID) (JobInfo, error) {
 	if err != nil {
 		return JobInfo{}, fmt.Errorf("job %s: %w", id, err)
 	}
+	_ = c.Reveal(&info) // without the key, the job's state is of use all the same
 	return info, nil
 }
 
@@ -116,8 +125,13 @@ func (c *Client) insert(ctx context.Context, tx Tx, jobs []NewJob) ([]Inserted, 
 	return c.send(ctx, tx, parcel{jobs: jobs})
 }
 
-// send sends a parcel, in the caller's transaction or in one of its own.
+// send sends a parcel, in the caller's transaction or in one of its own. Jobs that were stored before, in another
+// encrypted form, are sent as they are stored.
 func (c *Client) send(ctx context.Context, tx Tx, p parcel) ([]Inserted, error) {
+	return c.resent(ctx, p, func() ([]Inserted, error) { return c.sendOnce(ctx, tx, p) })
+}
+
+func (c *Client) sendOnce(ctx context.Context, tx Tx, p parcel) ([]Inserted, error) {
 	if tx != nil && c.routes != nil {
 		return c.sendIn(ctx, tx, p)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -80,6 +81,8 @@ type attempt struct {
 	classified bool
 	passage    passage // through the pool's middleware
 	deps       attemptDeps
+	// secrets makes what conceal replaces, once the job has been read; nil before.
+	secrets func() *strings.Replacer
 	// onceKey is set when this attempt's end is that of the effect of once=.
 	onceKey []byte
 
@@ -123,6 +126,7 @@ func FinishInTx(ctx context.Context, tx Tx, result any) error {
 		f.Result = data
 	}
 	a.endEffect(ctx, &f, data, nil)
+	a.client.sealer.sealEnd(&f, a.info.Kind, a.kind)
 	res, err := a.client.store.Finish(ctx, tx, []Finish{f})
 	if err != nil {
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, err)

@@ -55,10 +55,10 @@ func (p *Pool) releaseDeps(a *attempt) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			p.log.Error("releasing an attempt's dependencies panicked", "id", a.info.ID, "kind", a.info.Kind, "panic", v, "stack", string(debug.Stack()))
+			p.log.Error("releasing an attempt's dependencies panicked", "id", a.info.ID, "kind", a.info.Kind, "panic", a.conceal(fmt.Sprint(v)), "stack", string(debug.Stack()))
 		}
 	}()
 	if err := release(); err != nil {
-		p.log.Error("releasing an attempt's dependencies", "id", a.info.ID, "kind", a.info.Kind, "err", err)
+		p.log.Error("releasing an attempt's dependencies", "id", a.info.ID, "kind", a.info.Kind, "err", a.conceal(err.Error()))
 	}
 }

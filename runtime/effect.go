@@ -46,7 +46,7 @@ func enterEffect(ctx context.Context, key string) (*effectCall, error) {
 	if key == "" {
 		return nil, errors.New("once: empty key")
 	}
-	e := &effectCall{a: a, key: uniqueKey(a.kind, "self", []byte(key)), label: key}
+	e := &effectCall{a: a, key: uniqueKey(a.kind, "self", []byte(key)), label: a.client.sealer.label(a.kind, []byte(key))}
 	a.effects.mu.Lock()
 	defer a.effects.mu.Unlock()
 	stand := a.effects.keys[string(e.key)]
@@ -73,7 +73,7 @@ func (e *effectCall) leave() {
 }
 
 func (e *effectCall) intent() Intent {
-	return Intent{Ref: e.a.ref, Kind: e.a.kind, Key: e.key, Label: labelOf([]byte(e.label))}
+	return Intent{Ref: e.a.ref, Kind: e.a.kind, Key: e.key, Label: e.label}
 }
 
 // intend announces the effect. It waits for a store that is away.
@@ -89,12 +89,18 @@ func (e *effectCall) intend(ctx context.Context) (Effect, error) {
 		return known, fmt.Errorf("once %q: job %s: %w", e.label, known.Job, ErrEffectBusy)
 	}
 	e.left = known.State != EffectDone
+	result, err := e.a.client.sealer.open(sealOnce, e.a.kind, known.Result)
+	if err != nil {
+		return known, &decodeError{fmt.Errorf("once %q: result that job %s recorded: %w", e.label, known.Job, err)}
+	}
+	known.Result = result
 	return known, nil
 }
 
 // settle ends the intent. The first try is not cut off by the end of ctx, because a handler's context may end at the
 // very moment at which its work is done; further ones are.
 func (e *effectCall) settle(ctx context.Context, end EffectEnd) error {
+	end.Result = e.a.client.sealer.seal(sealOnce, e.a.kind, e.key, end.Result)
 	for try := 0; ; try++ {
 		err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) error {
 			return e.a.client.store.SettleEffect(ctx, e.a.ref, end)

@@ -96,6 +96,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		if to, err = c.redirected(meant, jobs, job.Settings.Queue); err != nil {
 			return err
 		}
+		c.sealer.sealJobs(jobs)
 		if s != nil {
 			entries, err = s.graph.add(to, jobs, len(args), calls)
 		} else {

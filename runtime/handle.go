@@ -166,7 +166,10 @@ func decodeResult[R any](codec *Codec[R], info JobInfo) (R, error) {
 	if info.Result == nil {
 		return result, fmt.Errorf("await job %s: %w", info.ID, ErrResultNotKept)
 	}
-	if err := codec.Decode(info.Result, &result); err != nil {
+	if e, sealed := sealedIn(info.Result); sealed {
+		return result, fmt.Errorf("await job %s: result is encrypted with key %q, which this client does not have", info.ID, clip(e.Key))
+	}
+	if err := codec.decode(info.Result, &result); err != nil {
 		return result, fmt.Errorf("await job %s: result: %w", info.ID, err)
 	}
 	return result, nil

@@ -56,11 +56,13 @@ type Upgrade[A any] struct {
 	Schema string
 	// Decode reads the earlier type and turns it into today's.
 	Decode func(data []byte, args *A) error
+
+	secrets []string // of the earlier type
 }
 
 // UpgradeFrom makes an Upgrade of a function. Generated code calls it.
 func UpgradeFrom[Old, A any](version int, codec Codec[Old], upgrade func(Old) (A, error)) Upgrade[A] {
-	return Upgrade[A]{Version: version, Schema: codec.Schema, Decode: func(data []byte, args *A) error {
+	return Upgrade[A]{Version: version, Schema: codec.Schema, secrets: codec.Secrets, Decode: func(data []byte, args *A) error {
 		var old Old
 		if err := codec.decode(data, &old); err != nil {
 			return err

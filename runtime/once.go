@@ -98,7 +98,7 @@ func recorded[R any](key string, done Effect) (R, error) {
 		return result, fmt.Errorf("once %q: done by job %s, but %w", key, done.Job, ErrResultNotKept)
 	}
 	if err := json.Unmarshal(done.Result, &result); err != nil {
-		return result, fmt.Errorf("once %q: done by job %s: result: %w", key, done.Job, err)
+		return result, fmt.Errorf("once %q: done by job %s: result: %w", key, done.Job, withoutValue(err))
 	}
 	return result, nil
 }

@@ -7,15 +7,16 @@ import (
 
 // ParentType is one parent parameter of a handler: how the result that it takes is read.
 type ParentType struct {
-	of     reflect.Type
-	schema string
-	codec  any // Codec[P]
-	check  func(result []byte) error
+	of      reflect.Type
+	schema  string
+	codec   any // Codec[P]
+	check   func(result []byte) error
+	secrets []string
 }
 
 // ParentOf describes a parameter that takes results of type P. Generated code calls it.
 func ParentOf[P any](codec Codec[P]) ParentType {
-	return ParentType{of: reflect.TypeFor[P](), schema: codec.Schema, codec: codec, check: func(result []byte) error {
+	return ParentType{of: reflect.TypeFor[P](), schema: codec.Schema, codec: codec, secrets: codec.Secrets, check: func(result []byte) error {
 		_, err := decodeParent(codec, result)
 		return err
 	}}

@@ -146,6 +146,9 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 		client: client, store: client.store, registry: registry, config: config, catalog: catalog,
 		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(),
 	}
+	if err := client.sealer.check(catalog.Service, p.kinds); err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
 	p.health = &health{log: p.log}
 	p.hooks = newHooks(p)
 	if p.groups, err = p.plan(); err != nil {
@@ -397,7 +400,7 @@ func (p *Pool) syncAgain(ctx context.Context) error {
 func (p *Pool) revive(ctx context.Context) error {
 	schemas := make(map[string]string, len(p.catalog.Kinds))
 	for _, k := range p.catalog.Kinds {
-		schemas[k.Kind] = k.ArgsSchema
+		schemas[k.Kind] = p.client.sealer.readSchema(k.ArgsSchema)
 	}
 	n, err := p.session.Revive(ctx, schemas)
 	if n > 0 {

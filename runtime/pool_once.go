@@ -3,6 +3,9 @@ package jobrt
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,6 +28,10 @@ func (e *putBack) Unwrap() error { return e.err }
 
 // work runs one attempt: it decodes the job and runs it within the pool's middleware.
 func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
+	if err := p.client.sealer.openClaimed(job); err != nil {
+		return nil, err
+	}
+	a.secrets = sync.OnceValue(func() *strings.Replacer { return reg.concealer(job) })
 	c, err := reg.open(job)
 	if err != nil {
 		return nil, err
@@ -53,7 +60,7 @@ func (p *Pool) call(ctx context.Context, c call, reg *registered, job *ClaimedJo
 	if key == nil {
 		return c.run(ctx, a.keepResult)
 	}
-	i := Intent{Ref: job.Ref, Kind: reg.kind, Key: uniqueKey(reg.kind, "once", key), Label: labelOf(key)}
+	i := Intent{Ref: job.Ref, Kind: reg.kind, Key: uniqueKey(reg.kind, "once", key), Label: p.client.sealer.label(reg.kind, key)}
 	known, err := p.intend(ctx, i)
 	if err != nil {
 		return nil, err
@@ -61,7 +68,11 @@ func (p *Pool) call(ctx context.Context, c call, reg *registered, job *ClaimedJo
 	switch known.State {
 	case EffectDone:
 		p.log.Info("job's work was done before; its handler does not run", "id", job.ID, "kind", job.Kind, "once", i.Label, "by", known.Job)
-		return known.Result, nil
+		result, err := p.client.sealer.open(sealOnce, reg.kind, known.Result)
+		if err != nil {
+			return nil, &decodeError{fmt.Errorf("recorded result of job %s: %w", known.Job, err)}
+		}
+		return result, nil
 	case EffectBusy:
 		return nil, &putBack{VerdictSnoozed, effectBusyWait, ErrEffectBusy}
 	case EffectInDoubt:

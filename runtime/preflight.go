@@ -68,9 +68,10 @@ const preflightPage = 1000
 // a deploy: jobs.lock compares schemas, not the rows that wait now. Generated code calls it.
 //
 // It reads as many rows as there are, a page at a time, and asks for a job by itself when that takes results of others.
-// Upgrades are run. Rows that come while it is at work may be missed.
+// Upgrades are run. Rows that come while it is at work may be missed. Encrypted rows are read with the keys of the client
+// that ctx has by WithClient.
 func Preflight(ctx context.Context, store Store, jobs ...AnyJob) (PreflightReport, error) {
-	c := preflight{store: store, jobs: make(map[string]*erasedJob), found: make(map[string]*PreflightKind)}
+	c := preflight{store: store, sealer: sealerOf(ctx, store), jobs: make(map[string]*erasedJob), found: make(map[string]*PreflightKind)}
 	if store == nil {
 		return c.report, errors.New("preflight: nil store")
 	}
@@ -103,6 +104,7 @@ func Preflight(ctx context.Context, store Store, jobs ...AnyJob) (PreflightRepor
 
 type preflight struct {
 	store  Store
+	sealer *sealer
 	jobs   map[string]*erasedJob // by stored name
 	found  map[string]*PreflightKind
 	report PreflightReport
@@ -156,7 +158,7 @@ func (c *preflight) check(ctx context.Context, row *JobInfo) error {
 			}
 			parents = known
 		}
-		unread = job.read(row, parents)
+		unread = c.read(job, row, parents)
 	}
 	k.Rows++
 	c.report.Checked++
@@ -172,6 +174,19 @@ func (c *preflight) check(ctx context.Context, row *JobInfo) error {
 		}
 	}
 	return nil
+}
+
+// read decrypts and decodes what a row's handler takes.
+func (c *preflight) read(job *erasedJob, row *JobInfo, parents []ParentOutcome) error {
+	args, err := c.sealer.open(sealArgs, row.Kind, row.Args)
+	if err == nil {
+		err = c.sealer.openParents(parents)
+	}
+	if err != nil {
+		return err
+	}
+	row.Args = args
+	return job.read(row, parents)
 }
 
 func (c *preflight) parents(ctx context.Context, id ID) (parents []ParentOutcome, err error) {

@@ -36,6 +36,9 @@ func (k KindInfo) RedactResult(data []byte) ([]byte, error) {
 // redact writes data anew, compact, its secrets replaced. root is the path of the outermost value. On an error it
 // returns nothing, because what it has not understood may be secret.
 func redact(data []byte, root string, secrets []string) ([]byte, error) {
+	if e, ok := sealedIn(data); ok {
+		return json.Marshal(fmt.Sprintf("[encrypted, key %s]", clip(e.Key)))
+	}
 	r := &redactor{dec: json.NewDecoder(bytes.NewReader(data)), secrets: secrets}
 	r.dec.UseNumber()
 	err := r.value([]string{root})

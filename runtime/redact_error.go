@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -37,17 +35,10 @@ func withoutSecrets(err error, data []byte, secrets []string) error {
 		return errors.New("not JSON; the reason may quote a secret, so it is not shown")
 	}
 	text := err.Error()
-	var pairs []string
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
-	for _, v := range values {
-		pairs = append(pairs, v, Redacted)
-		quoted := strconv.Quote(v)
-		if quoted = quoted[1 : len(quoted)-1]; quoted != v {
-			pairs = append(pairs, quoted, Redacted)
+	if replacer := replacerOf(values); replacer != nil {
+		if hidden := replacer.Replace(text); hidden != text {
+			return errors.New(hidden)
 		}
-	}
-	if hidden := strings.NewReplacer(pairs...).Replace(text); hidden != text {
-		return errors.New(hidden)
 	}
 	return err
 }

@@ -26,6 +26,9 @@ type registered struct {
 	settings Settings
 	schema   string // see Job.readSchema
 	secrets  []string
+	// argSecrets are the secrets of the arguments, of earlier versions too.
+	argSecrets []string
+	parents    []ParentType
 	// open decodes a claimed job. Its error is a decodeError.
 	open         func(job *ClaimedJob) (call, error)
 	encodeResult func(result any) ([]byte, error)
@@ -106,6 +109,7 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 		settings: job.Settings,
 		schema:   job.readSchema(),
 		secrets:  secretPaths(job.Args.Secrets, job.Result.Secrets),
+		parents:  job.Parents,
 		encodeResult: func(result any) ([]byte, error) {
 			typed, ok := result.(R)
 			if !ok {
@@ -116,6 +120,10 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 		},
 		open:   b.open,
 		erased: job.erase(),
+	}
+	reg.argSecrets = slices.Clone(job.Args.Secrets)
+	for _, u := range job.Upgrades {
+		reg.argSecrets = append(reg.argSecrets, u.secrets...)
 	}
 	for _, o := range opts {
 		if o.apply == nil {

@@ -233,7 +233,7 @@ func (r *relay) send(ctx context.Context, t *relayTarget, group []delivery) []Ou
 			all.jobs = append(all.jobs, d.jobs...)
 		}
 	}
-	inserted, err := insertRelayed(ctx, t.client.store, all)
+	inserted, err := t.client.resent(ctx, all, func() ([]Inserted, error) { return insertRelayed(ctx, t.client.store, all) })
 	switch {
 	case err == nil:
 		t.tries = 0

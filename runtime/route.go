@@ -30,7 +30,7 @@ func newRoutes(home *Client, stores map[string]Store) error {
 		i := slices.IndexFunc(r.all, func(c *Client) bool { return same(innermost(c.store), innermost(store)) })
 		if i < 0 {
 			i = len(r.all)
-			c := clientOn(store, home.config)
+			c := clientOn(store, home.config, home.sealer)
 			c.routes = r
 			r.all = append(r.all, c)
 		}

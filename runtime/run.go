@@ -116,6 +116,8 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 			f = p.judge(ctx, reg, job, a, nil, unread)
 		}
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
+		f.Error = a.concealError(f.Error)
+		p.client.sealer.sealEnd(&f, job.Kind, reg.kind)
 		p.tally.note(job, reg.kind, &f, false, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
 		p.hooks.expect(job, &f)
@@ -176,7 +178,7 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a 
 	case errors.As(err, &cancelled):
 		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, err)
 	case errors.As(err, &undecodable):
-		f.Verdict, f.Reason, f.Schema, f.Error = VerdictDead, DeadUndecodable, reg.schema, attemptError(job.Kind, err)
+		f.Verdict, f.Reason, f.Schema, f.Error = VerdictDead, DeadUndecodable, p.client.sealer.readSchema(reg.schema), attemptError(job.Kind, err)
 	case interrupted && errors.Is(err, context.Canceled):
 		f.Verdict = VerdictHandedBack // even if the handler calls its interruption permanent
 	case errors.As(err, &permanent) || reg.isPermanent(err):

@@ -54,7 +54,7 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 	}
 	defer s.leave()
 	if s.known {
-		result, err := decodeStep[T](name, s.result)
+		result, err := decodeStep[T](name, s.a.client.sealer, s.a.kind, s.result)
 		s.done = err == nil
 		return result, err
 	}
@@ -75,8 +75,12 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 	return result, nil
 }
 
-func decodeStep[T any](name string, data []byte) (T, error) {
+func decodeStep[T any](name string, sealer *sealer, kind string, stored []byte) (T, error) {
 	var result T
+	data, err := sealer.open(sealStep, kind, stored)
+	if err != nil {
+		return result, &stepDecodeError{name, err}
+	}
 	if err := unpanicked(func() error { return json.Unmarshal(data, &result) }); err != nil {
 		var zero T
 		return zero, &stepDecodeError{name, withoutValue(err)}
@@ -239,6 +243,7 @@ func (s *stepCall) save(ctx context.Context, result []byte) error {
 			s.a.steps.remove(len(result))
 		}
 	}()
+	result = s.a.client.sealer.seal(sealStep, s.a.kind, append(s.a.ref.ID[:], s.name...), result)
 	for try := 0; ; try++ {
 		err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) error {
 			return s.a.client.store.SaveStep(ctx, s.a.ref, s.name, result)
