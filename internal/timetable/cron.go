@@ -41,8 +41,18 @@ func (e expression) everyHour() bool {
 var parser = cron.MustNewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow |
 	cron.Descriptor | cron.DowOrDom | cron.Extended).WithMaxSearchYears(horizonYears)
 
+// CheckCron returns what is wrong with a cron expression, without naming it. One
+// that never fires is wrong, too.
+func CheckCron(expr string) error {
+	_, err := Parse(Spec{Cron: expr})
+	if err != nil && expr != "" {
+		return errors.Unwrap(err)
+	}
+	return err
+}
+
 func parseCron(expr string) (clock, error) {
-	if err := checkCron(expr); err != nil {
+	if err := checkItems(expr); err != nil {
 		return nil, err
 	}
 	s, err := parser.Parse(expr)
@@ -64,13 +74,13 @@ var (
 	dayOfWeek = regexp.MustCompile(`^[0-9A-Za-z]+#(?:[1-5]|(?i:L))$`)
 )
 
-// checkCron refuses what the parser would take for something else than whoever
+// checkItems refuses what the parser would take for something else than whoever
 // wrote it: empty elements, "*-5" and steps within reversed ranges of days of
 // the week, which it miscounts; and what belongs into other fields of a Spec.
-func checkCron(expr string) error {
+func checkItems(expr string) error {
 	switch {
 	case strings.HasPrefix(expr, "TZ="), strings.HasPrefix(expr, "CRON_TZ="):
-		return errors.New("name the time zone with tz=, not in the expression")
+		return errors.New("name the time zone with tz=")
 	case strings.HasPrefix(expr, "@every"):
 		return errors.New("an interval is every=, not cron=")
 	case strings.HasPrefix(expr, "@reboot"):

@@ -8,7 +8,7 @@ import (
 // Moment reads the beginning or the end of a schedule: a date, such as
 // 2027-12-31, a date and time of day, such as 2027-12-31T23:30, or an RFC 3339
 // time, which names its offset. The first two are of the zone; see Spec.Zone. A
-// date stands for its first instant or, with last, for its last microsecond.
+// date stands for its first instant or, with last, for that of the day after.
 func Moment(text, name string, last bool) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
@@ -20,7 +20,7 @@ func Moment(text, name string, last bool) (time.Time, error) {
 	z := zone{loc}
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		if last {
-			return time.Unix(z.first(nextDay(day.Unix())), 0).UTC().Add(-time.Microsecond), nil
+			return time.Unix(z.first(nextDay(day.Unix())), 0).UTC(), nil
 		}
 		return time.Unix(z.first(day.Unix()), 0).UTC(), nil
 	}

@@ -18,8 +18,8 @@ type Spec struct {
 	Cron  string
 	Every time.Duration // whole microseconds, at least MinEvery
 	Zone  string        // IANA name; "" is UTC. Cron and excluded days are read in it.
-	From  time.Time     // first possible tick; with Every also where it counts from. Zero: none
-	Until time.Time     // last possible tick. Zero: none
+	From  time.Time     // first possible tick; with Every also where it counts from. Zero: it has no beginning
+	Until time.Time     // ticks are before it. Zero: it has no end
 
 	// Exclude, when not nil, reports the days without ticks. A day is its midnight
 	// in UTC; it is a day of the zone. A time of day that a gap puts off to the
@@ -54,8 +54,8 @@ func Parse(spec Spec) (*Table, error) {
 	case spec.Every%time.Microsecond != 0:
 		return nil, fmt.Errorf("every %v: want whole microseconds", spec.Every)
 	}
-	if !spec.From.IsZero() && !spec.Until.IsZero() && spec.From.After(spec.Until) {
-		return nil, fmt.Errorf("schedule: from %s is after until %s", spec.From.Format(time.RFC3339), spec.Until.Format(time.RFC3339))
+	if !spec.From.IsZero() && !spec.Until.IsZero() && !spec.From.Before(spec.Until) {
+		return nil, fmt.Errorf("schedule: from %s is not before until %s", spec.From.Format(time.RFC3339), spec.Until.Format(time.RFC3339))
 	}
 	if spec.Cron == "" {
 		if !t.fires() {
@@ -80,7 +80,7 @@ func (t *Table) fires() bool {
 	case !t.spec.From.IsZero():
 		start = t.spec.From
 	case !t.spec.Until.IsZero():
-		_, ok := t.Prev(t.spec.Until.Add(1))
+		_, ok := t.Prev(t.spec.Until)
 		return ok
 	}
 	_, ok := t.Next(start.Add(-1))

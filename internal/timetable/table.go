@@ -41,7 +41,7 @@ func (t *Table) Next(after time.Time) (time.Time, bool) {
 		}
 		tick = time.Unix(at, 0).UTC()
 	}
-	if !ok || tick.After(lastInstant) || !t.spec.Until.IsZero() && tick.After(t.spec.Until) {
+	if !ok || tick.After(lastInstant) || !t.spec.Until.IsZero() && !tick.Before(t.spec.Until) {
 		return time.Time{}, false
 	}
 	return tick, true
@@ -51,7 +51,7 @@ func (t *Table) Next(after time.Time) (time.Time, bool) {
 // none.
 func (t *Table) Prev(before time.Time) (time.Time, bool) {
 	if until := t.spec.Until; !until.IsZero() && before.After(until) {
-		before = until.Add(1)
+		before = until
 	}
 	if before.After(lastInstant) {
 		before = lastInstant.Add(1)

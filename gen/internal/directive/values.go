@@ -10,9 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	cron "github.com/netresearch/go-cron"
-
 	"github.com/jobgen/jobgen/gen/internal/diag"
+	"github.com/jobgen/jobgen/internal/timetable"
 )
 
 // wants names the values that the key takes.
@@ -97,7 +96,9 @@ func (k *Key) parse(v *Value, of int) string {
 			}
 		}
 	case Cron:
-		return checkCron(v.Text)
+		if err := timetable.CheckCron(v.Text); err != nil {
+			return err.Error()
+		}
 	case Zone:
 		if _, err := time.LoadLocation(v.Text); err != nil || v.Text == "" || v.Text == "Local" {
 			return "unknown time zone; " + want
@@ -184,26 +185,6 @@ func checkWord(w string, slash bool) string {
 		if !letter && (i == 0 || !strings.ContainsRune("._-", r)) && !(slash && r == '/' && i > 0) {
 			return "want letters, digits and, after the first, any of . _ -"
 		}
-	}
-	return ""
-}
-
-// checkCron returns what is wrong with a cron expression, or "". One that can
-// never fire is wrong too.
-func checkCron(expr string) string {
-	if strings.HasPrefix(expr, "TZ=") || strings.HasPrefix(expr, "CRON_TZ=") {
-		return "name the time zone with tz="
-	}
-	p, err := cron.TryNewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
-	if err != nil {
-		return err.Error()
-	}
-	schedule, err := p.Parse(expr)
-	if err != nil {
-		return err.Error()
-	}
-	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return "it never fires"
 	}
 	return ""
 }
