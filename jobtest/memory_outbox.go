@@ -285,6 +285,52 @@ func (m *Memory) OutboxBacklog(ctx context.Context, limit int) ([]jobrt.OutboxBa
 	return result, nil
 }
 
+// RelayNow makes parcels due at once that wait after a failure.
+func (m *Memory) RelayNow(ctx context.Context, a jobrt.Actor, ids []jobrt.ID) ([]jobrt.ID, error) {
+	return m.changeOutbox(ctx, a, ids, "relay now", func(p *parcel, now time.Time) {
+		if p.info.At.After(now) {
+			p.info.At = now
+		}
+	})
+}
+
+// DropOutbox removes parcels.
+func (m *Memory) DropOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID) ([]jobrt.ID, error) {
+	return m.changeOutbox(ctx, a, ids, "drop from outbox", func(p *parcel, _ time.Time) {
+		for _, i := range p.items {
+			if i.info.Merged.IsZero() {
+				delete(m.outbox.items, i.info.ID)
+			}
+		}
+		delete(m.outbox.parcels, p.info.ID)
+	})
+}
+
+func (m *Memory) changeOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID, action string, change func(p *parcel, now time.Time)) ([]jobrt.ID, error) {
+	if err := asked(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.Check(); err != nil {
+		return nil, fmt.Errorf("memory store: %s: %w", action, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	var changed []jobrt.ID
+	for _, p := range m.sortedParcels("", false) {
+		if !slices.Contains(ids, p.info.ID) && !slices.ContainsFunc(p.items, func(i *item) bool { return slices.Contains(ids, i.info.ID) }) {
+			continue
+		}
+		info := p.look(len(p.items))
+		if err := m.audit(now, a, action, "outbox:"+p.info.ID.String(), jobrt.OutboxDetail(&info)); err != nil {
+			return nil, err
+		}
+		change(p, now)
+		changed = append(changed, p.info.ID)
+	}
+	return changed, nil
+}
+
 // forgetMerged removes items that met their unique key before a time.
 func (m *Memory) forgetMerged(before time.Time) {
 	for id, i := range m.outbox.items {

@@ -33,6 +33,12 @@ type OutboxStore interface {
 	// at most 1,000. Of the items of a parcel it has the first one only, without its body.
 	Outbox(ctx context.Context, queue string, limit int) ([]OutboxParcel, error)
 
+	// RelayNow makes parcels due at once that wait after a failure, and DropOutbox removes parcels, which then are nowhere
+	// but in the audit. ids are those of parcels or of their items. They return the parcels that they changed. One that is
+	// being relayed at this moment may arrive though it is dropped.
+	RelayNow(ctx context.Context, a Actor, ids []ID) ([]ID, error)
+	DropOutbox(ctx context.Context, a Actor, ids []ID) ([]ID, error)
+
 	// OutboxBacklog counts the parcels of each queue, up to limit of each, sorted by queue.
 	OutboxBacklog(ctx context.Context, limit int) ([]OutboxBacklog, error)
 }
@@ -91,4 +97,17 @@ type OutboxBacklog struct {
 	Oldest time.Time `json:"oldest,omitzero"`
 	// Error of one of them; empty when there is none.
 	Error string `json:"error,omitempty"`
+}
+
+// OutboxDetail is what the audit keeps of a parcel that was changed by hand: at most the first 100 of its items.
+func OutboxDetail(p *OutboxParcel) map[string]any {
+	type item struct {
+		ID   ID     `json:"id"`
+		Kind string `json:"kind,omitempty"`
+	}
+	items := make([]item, 0, min(len(p.Items), 100))
+	for _, i := range p.Items[:cap(items)] {
+		items = append(items, item{i.ID, i.Kind})
+	}
+	return map[string]any{"queue": p.Queue, "error": p.Error, "count": len(p.Items), "items": items}
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -300,5 +301,35 @@ var outboxCases = []testCase{
 		t.commit()
 		e.wantState(id, jobrt.StateReady)
 		e.wantNotStowed(other.Items[0].ID)
+	}},
+	{name: "parcels are relayed now or dropped by hand, by their ids or those of their items, with an audit", run: func(e *env) {
+		p, dropped, other := parcelOf("email", 2), parcelOf("email", 2), parcelOf("email", 1)
+		e.stow(p, dropped, other)
+		e.take(9, "email")
+		e.settle(jobrt.OutboxEnd{Parcel: p.ID, Delay: time.Hour, Refused: true, Error: "no"}, jobrt.OutboxEnd{Parcel: dropped.ID, Delay: time.Hour, Refused: true, Error: "no"})
+		ann := jobrt.Actor{Name: "ann", Reason: "mended"}
+		if _, err := e.s.DropOutbox(e.ctx, jobrt.Actor{}, []jobrt.ID{p.ID}); err == nil {
+			e.Fatal("dropped by nobody")
+		}
+		changed, err := e.s.RelayNow(e.ctx, ann, []jobrt.ID{p.Items[1].ID, p.Items[0].ID, jobrt.NewID()})
+		if err != nil || len(changed) != 1 || changed[0] != p.ID {
+			e.Fatalf("relay now: %v, %v", changed, err)
+		}
+		e.wantParcels(e.take(9, "email"), p)
+		for i, want := range []int{1, 0} { // the second call finds nothing
+			if changed, err = e.s.DropOutbox(e.ctx, ann, []jobrt.ID{dropped.ID}); err != nil || len(changed) != want {
+				e.Fatalf("drop %d: %v, %v", i, changed, err)
+			}
+		}
+		e.wantNotStowed(dropped.Items[0].ID, dropped.Items[1].ID)
+		audit, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Actor: "ann"})
+		if err != nil || len(audit) != 2 || audit[0].Action != "drop from outbox" || audit[0].Target != "outbox:"+dropped.ID.String() || audit[0].Reason != "mended" {
+			e.Fatalf("audit: %+v, %v", audit, err)
+		}
+		if text := string(audit[0].Detail); !strings.Contains(text, dropped.Items[1].ID.String()) || !strings.Contains(text, kind) {
+			e.Errorf("detail: %s", text)
+		}
+		e.advance(2 * time.Hour)
+		e.wantParcels(e.take(9, "email"), p, other)
 	}},
 }

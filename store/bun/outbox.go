@@ -19,6 +19,8 @@ type outboxDialect interface {
 	// outbox is given a limit within its bounds.
 	outbox(ctx context.Context, queue string, limit int) ([]jobrt.OutboxParcel, error)
 	outboxBacklog(ctx context.Context, limit int) ([]jobrt.OutboxBacklog, error)
+	// changeOutbox is given distinct ids.
+	changeOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID, drop bool) ([]jobrt.ID, error)
 }
 
 // Stow implements [jobrt.OutboxStore].
@@ -106,6 +108,55 @@ func (s *Store) OutboxBacklog(ctx context.Context, limit int) ([]jobrt.OutboxBac
 	defer cancel()
 	lines, err := s.d.outboxBacklog(ctx, limit)
 	return lines, s.failed("outbox backlog", err)
+}
+
+// RelayNow implements [jobrt.OutboxStore].
+func (s *Store) RelayNow(ctx context.Context, a jobrt.Actor, ids []jobrt.ID) ([]jobrt.ID, error) {
+	changed, err := s.changeOutbox(ctx, a, ids, false)
+	return changed, s.failed("relay now", err)
+}
+
+// DropOutbox implements [jobrt.OutboxStore].
+func (s *Store) DropOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID) ([]jobrt.ID, error) {
+	changed, err := s.changeOutbox(ctx, a, ids, true)
+	return changed, s.failed("drop outbox", err)
+}
+
+func (s *Store) changeOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID, drop bool) ([]jobrt.ID, error) {
+	if err := a.Check(); err != nil {
+		return nil, err
+	}
+	if ids = distinctIDs(ids); len(ids) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.d.changeOutbox(ctx, a, ids, drop)
+}
+
+// changeParcels changes parcels that have been read with their items, and records it. alter is the statement that does it.
+func changeParcels(parcels []jobrt.OutboxParcel, drop bool, alter func(ids []jobrt.ID) error,
+	audit func(action, target string, detail any) error,
+) (ids []jobrt.ID, err error) {
+	for i := range parcels {
+		ids = append(ids, parcels[i].ID)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if err := alter(ids); err != nil {
+		return nil, err
+	}
+	action := "relay now"
+	if drop {
+		action = "drop from outbox"
+	}
+	for i := range parcels {
+		if err := audit(action, "outbox:"+parcels[i].ID.String(), jobrt.OutboxDetail(&parcels[i])); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
 // parcelColumns are what scanParcel reads, in its order; o is a parcel and i an item, which may be none.

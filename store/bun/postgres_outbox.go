@@ -199,6 +199,42 @@ func (p *postgres) outboxBacklog(ctx context.Context, limit int) (lines []jobrt.
 	return lines, err
 }
 
+// lockParcelsSQL locks parcels that somebody changes by hand. In: ids of parcels or items. Out: parcelColumns.
+const lockParcelsSQL = `
+WITH o AS MATERIALIZED (
+	SELECT * FROM {outbox} WHERE id = ANY (
+		ARRAY(SELECT parcel FROM {outbox_items} WHERE id = ANY ($1::text::uuid[]) AND merged IS NULL) || $1::text::uuid[])
+	ORDER BY id FOR UPDATE
+)
+SELECT ` + parcelColumns + ` FROM o LEFT JOIN {outbox_items} i ON i.parcel = o.id AND i.merged IS NULL ORDER BY o.id, i.pos`
+
+// changeOutbox implements outboxDialect.
+func (p *postgres) changeOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID, drop bool) (changed []jobrt.ID, err error) {
+	err = p.inTx(ctx, p.db, func(q querier) error {
+		parcels, err := parcelList(ctx, q, p.n.sql(lockParcelsSQL), idArray(ids))
+		if err != nil {
+			return err
+		}
+		changed, err = changeParcels(parcels, drop, func(ids []jobrt.ID) error {
+			texts := []string{`UPDATE {outbox} SET at = least(at, statement_timestamp()) WHERE id = ANY ($1::text::uuid[])`}
+			if drop {
+				texts = []string{dropItemsSQL, dropParcelsSQL}
+			}
+			for _, text := range texts {
+				if _, err := q.exec(ctx, p.n.sql(text), idArray(ids)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, func(action, target string, detail any) error { return p.audit(ctx, q, a, action, target, detail) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
 // trimMergedSQL deletes items that met their unique key long ago. In: microseconds to keep, limit.
 const trimMergedSQL = `
 DELETE FROM {outbox_items} WHERE id = ANY (ARRAY(

@@ -196,6 +196,43 @@ func (d *sqliteDialect) outboxBacklog(ctx context.Context, limit int) (lines []j
 	return lines, err
 }
 
+// sqliteNamedParcels finds parcels by their ids or those of their items.
+//
+//	?1 [id, …]
+const sqliteNamedParcels = `
+	SELECT ` + parcelColumns + ` FROM {outbox} o LEFT JOIN {outbox_items} i ON i.parcel = o.id AND i.merged IS NULL
+	WHERE o.id IN (SELECT value FROM json_each(?1)
+		UNION SELECT parcel FROM {outbox_items} WHERE id IN (SELECT value FROM json_each(?1)) AND merged IS NULL)
+	ORDER BY o.id, i.pos`
+
+func (d *sqliteDialect) changeOutbox(ctx context.Context, a jobrt.Actor, ids []jobrt.ID, drop bool) (changed []jobrt.ID, err error) {
+	err = d.write(ctx, nil, func(q querier, now int64) error {
+		parcels, err := parcelList(ctx, q, d.names.sql(sqliteNamedParcels), idsText(ids))
+		if err != nil {
+			return err
+		}
+		changed, err = changeParcels(parcels, drop, func(ids []jobrt.ID) error {
+			for _, id := range ids {
+				if drop {
+					if err := d.settleParcel(ctx, q, now, &jobrt.OutboxEnd{Parcel: id, Relayed: true}); err != nil {
+						return err
+					}
+					continue
+				}
+				if _, err := q.exec(ctx, d.names.sql(`UPDATE {outbox} SET at = min(at, ?2) WHERE id = ?1`), id.String(), now); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, func(action, target string, detail any) error { return d.audit(ctx, q, a, action, target, detail) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
 // sqliteForgetMerged deletes items that met their unique key long ago.
 //
 //	?1 the first instant that is kept   ?2 limit
