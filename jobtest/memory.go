@@ -76,6 +76,8 @@ type row struct {
 	children []*row
 	batch    *batchRow
 	steps    []jobrt.StepInfo // finished, in the order of their ends
+	lines    []jobrt.LogLine  // by place
+	progress *jobrt.ProgressInfo
 	// ended is the job's last end, as children see it.
 	ended jobrt.ParentOutcome
 	// locked is the open transaction that has settled the job's claim.

@@ -52,6 +52,10 @@ func (m *Memory) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 		info.Parents = append(info.Parents, e.outcome())
 	}
 	info.Steps = r.lookSteps()
+	if r.progress != nil {
+		p := *r.progress
+		info.Progress = &p
+	}
 	return info, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -85,6 +87,11 @@ type attempt struct {
 	secrets func() *strings.Replacer
 	// onceKey is set when this attempt's end is that of the effect of once=.
 	onceKey []byte
+
+	scribe *scribe // stores the notes; nil where nobody does
+	notes  notes
+	log    sync.Once
+	logger *slog.Logger
 
 	ordinals ordinals // of equal enqueues, for derived ids
 	effects  effects  // of the calls of Once

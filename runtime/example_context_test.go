@@ -82,3 +82,55 @@ func ExampleStep() {
 	// printing page 1 of 2026-0007
 	// succeeded
 }
+
+// The lines are stored with the job, for whoever asks later what it did.
+func ExampleLog() {
+	t := exampleT{} // the *testing.T of your test
+	ctx, env := jobtest.New(t)
+	reg := handleInvoices(t, func(ctx context.Context, a SendInvoice) error {
+		log := jobrt.Log(ctx).With("invoice", a.InvoiceID)
+		log.Info("rendering", "pages", 2)
+		log.Warn("customer has no fax", "using", "mail")
+		return nil
+	})
+
+	invoice, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env.RunNext(t, reg)
+	lines, err := env.Store.Logs(ctx, invoice.ID(), jobrt.LogPlace{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lines {
+		fmt.Printf("attempt %d %v %s %s\n", l.Attempt, l.Level, l.Message, l.Attrs)
+	}
+	// Output:
+	// attempt 1 INFO rendering {"invoice":7,"pages":2}
+	// attempt 1 WARN customer has no fax {"invoice":7,"using":"mail"}
+}
+
+func ExampleProgress() {
+	t := exampleT{} // the *testing.T of your test
+	ctx, env := jobtest.New(t)
+	reg := handleInvoices(t, func(ctx context.Context, a SendInvoice) error {
+		const pages = 3
+		for page := range pages {
+			jobrt.Progress(ctx, int64(page+1), pages, fmt.Sprintf("page %d", page+1))
+		}
+		return nil
+	})
+
+	invoice, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env.RunNext(t, reg)
+	job, err := env.Client.Job(ctx, invoice.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("%d of %d: %s\n", job.Progress.Done, job.Progress.Total, job.Progress.Message)
+	// Output: 3 of 3: page 3
+}

@@ -101,6 +101,7 @@ type Pool struct {
 	session  Session
 	lease    *lease
 	finisher *finisher
+	scribe   *scribe
 	releaser *releaser
 	gate     *gate
 	held     *heldJobs
@@ -304,6 +305,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		loops.Go(func() { p.relay.run(background) })
 	}
 	p.finisher.start()
+	go p.scribe.run()
 	p.releaser.start()
 	p.hooks.start()
 	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake})
@@ -318,6 +320,7 @@ func (p *Pool) Run(ctx context.Context) error {
 
 	stuck := p.drain()
 	unsubscribe()
+	p.scribe.stop()
 	if p.held.doubted.Load() {
 		_ = p.reconcile(background) // what it misses is taken back from the worker that leaves
 	}
@@ -373,6 +376,7 @@ func (p *Pool) start(ctx context.Context) error {
 	}
 	p.lease = newLease(p, worker, sent)
 	p.finisher = newFinisher(p)
+	p.scribe = newScribe(p)
 	p.releaser = newReleaser(p)
 	p.duties = newDuties(p)
 	p.tally = newTally(p)

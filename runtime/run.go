@@ -82,6 +82,7 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		},
 		kind: reg.kind, ref: job.Ref, worker: worker, client: p.client, encodeResult: reg.encodeResult,
 		keepResult: job.KeepResult || reg.settings.KeepResult, startedAt: time.Now(), release: p.releaser.wake,
+		scribe: p.scribe,
 	}
 	ctx, cancel := withTimeout(withAttempt(WithClient(epoch, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
 	defer cancel()
@@ -121,7 +122,7 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 		p.tally.note(job, reg.kind, &f, false, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
 		p.hooks.expect(job, &f)
-		p.finisher.add(f)
+		p.scribe.end(a, f)
 	}()
 	f = p.judge(ctx, reg, job, a, result, err)
 	judged = true

@@ -126,6 +126,7 @@ type Store interface {
 	StepStore
 	ScheduleStore
 	OutboxStore
+	NoteStore
 }
 
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
@@ -524,6 +525,8 @@ type JobInfo struct {
 	// Relaying, when not empty, says that the job is on its way to its database, through the outbox of another, and what
 	// keeps it; only from Client.Job.
 	Relaying string `json:"relaying,omitempty"`
+	// Progress is what the job has said last of how far it is; nil when it has said nothing. Only from Store.Job.
+	Progress *ProgressInfo `json:"progress,omitempty"`
 }
 
 // AttemptInfo is one failed or crashed attempt.

@@ -78,6 +78,7 @@ func Run(t *testing.T, h Harness) {
 		{"Steps", stepCases},
 		{"Outbox", outboxCases},
 		{"Builds", buildCases},
+		{"Notes", noteCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -56,6 +56,7 @@ type dialect interface {
 	scheduleDialect
 	outboxDialect
 	buildDialect
+	noteDialect
 
 	// classify wraps err with jobrt.ErrUnavailable when it says that the database could not be reached. What wraps
 	// jobrt.ErrUncertain already stays as it is.

@@ -11,7 +11,7 @@ var tableNames = []string{
 	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
 	"stats",
 	"overrides", "builds",
-	"steps",
+	"steps", "logs", "progress",
 	"schedules", "schedule_runs", "schedule_orders", "loops",
 	"outbox", "outbox_items",
 }

@@ -111,7 +111,10 @@ FROM {attempts} WHERE job_id = $1::text::uuid ORDER BY lease_seq`), id.String())
 	if err != nil {
 		return info, err
 	}
-	info.Steps, err = p.shownSteps(ctx, id)
+	if info.Steps, err = p.shownSteps(ctx, id); err != nil {
+		return info, err
+	}
+	info.Progress, err = p.shownProgress(ctx, id)
 	return info, err
 }
 

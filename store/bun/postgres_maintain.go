@@ -187,7 +187,7 @@ DELETE FROM {history} WHERE id = ANY (ARRAY(
 	WHERE id <= $2::text::uuid AND finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
 	ORDER BY id LIMIT $3::integer))`
 
-// trimDefaultSQL deletes old rows of the default partition, with their attempts and edges, whatever their ids: one that a
+// trimDefaultSQL deletes old rows of the default partition, with their attempts, edges and notes, whatever their ids: one that a
 // caller has chosen may say nothing of its time.
 //
 // In: microseconds to keep, limit.
@@ -199,6 +199,10 @@ WITH old AS MATERIALIZED (
 	DELETE FROM {attempts} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 ), e AS (
 	DELETE FROM {edges} WHERE child = ANY (ARRAY(SELECT id FROM old))
+), l AS (
+	DELETE FROM {logs} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
+), p AS (
+	DELETE FROM {progress} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
 )
 DELETE FROM {history}_default WHERE id = ANY (ARRAY(SELECT id FROM old))`
 
@@ -232,10 +236,12 @@ func (s *pgSession) trimHistory(ctx context.Context, keep time.Duration) error {
 	if err := s.repeat(ctx, trimDefaultSQL, micros(keep), upkeepBatch); err != nil {
 		return err
 	}
-	if err := s.walk(ctx, trimAttemptsSQL, newest); err != nil {
-		return err
+	for _, text := range []string{trimAttemptsSQL, trimLogsSQL, trimProgressSQL, trimEdgesSQL} {
+		if err := s.walk(ctx, text, newest); err != nil {
+			return err
+		}
 	}
-	return s.walk(ctx, trimEdgesSQL, newest)
+	return nil
 }
 
 // walk runs a statement that looks at rows up to the id newest and returns the last id, until it has seen all.

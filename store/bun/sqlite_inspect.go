@@ -93,6 +93,9 @@ func (d *sqliteDialect) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, er
 		if info.Steps, err = d.shownSteps(ctx, q, id); err != nil {
 			return err
 		}
+		if info.Progress, err = d.shownProgress(ctx, q, id); err != nil {
+			return err
+		}
 		return collect(ctx, q, func(r rows) error {
 			a, err := scanAttempt(r)
 			info.Attempts = append(info.Attempts, a)

@@ -198,10 +198,10 @@ func (s *sqliteSession) forget(ctx context.Context, keep time.Duration) (int64, 
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		for _, text := range []string{
+		for _, text := range append([]string{
 			`DELETE FROM {attempts} WHERE job_id IN (SELECT value FROM json_each(?1))`,
 			`DELETE FROM {edges} WHERE child IN (SELECT value FROM json_each(?1))`,
-		} {
+		}, sqliteForgetNotes...) {
 			if _, err := q.exec(ctx, s.d.names.sql(text), idsText(ids)); err != nil {
 				return err
 			}

@@ -1,1 +1,3 @@
+DROP TABLE {progress};
+DROP TABLE {logs};
 DROP TABLE {steps};
