@@ -83,8 +83,10 @@ func (m *Memory) inForce(o jobrt.Override) bool { return o.Until.IsZero() || m.n
 
 // Overrides returns those in force.
 func (m *Memory) Overrides(ctx context.Context) ([]jobrt.Override, error) {
-	return m.overridesOf(ctx, func(string) bool { return true })
+	return m.overridesOf(ctx, everyTarget)
 }
+
+func everyTarget(string) bool { return true }
 
 // overridesOf returns the overrides in force of some targets, in order.
 func (m *Memory) overridesOf(ctx context.Context, want func(target string) bool) ([]jobrt.Override, error) {
@@ -93,6 +95,11 @@ func (m *Memory) overridesOf(ctx context.Context, want func(target string) bool)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.standing(want), nil
+}
+
+// standing is overridesOf while m.mu is held.
+func (m *Memory) standing(want func(target string) bool) []jobrt.Override {
 	var all []jobrt.Override
 	for _, o := range m.overrides {
 		if m.inForce(o) && want(o.Target) {
@@ -102,7 +109,7 @@ func (m *Memory) overridesOf(ctx context.Context, want func(target string) bool)
 	slices.SortFunc(all, func(a, b jobrt.Override) int {
 		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Setting, b.Setting))
 	})
-	return all, nil
+	return all
 }
 
 // NotifyControl makes listening workers ask for their controls.

@@ -56,6 +56,9 @@ func (m *Memory) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 		p := *r.progress
 		info.Progress = &p
 	}
+	if info.State.Live() && info.State != jobrt.StateRunning {
+		info.Held = jobrt.Holds(m.standing(everyTarget), info.Queue, info.Kind)
+	}
 	return info, nil
 }
 
@@ -131,6 +134,7 @@ func (m *Memory) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error
 	slices.SortFunc(result, func(a, b jobrt.Backlog) int {
 		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.State, b.State))
 	})
+	jobrt.MarkHeld(result, m.standing(everyTarget))
 	return result, nil
 }
 

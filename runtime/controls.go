@@ -116,16 +116,15 @@ type steering struct {
 	all    bool
 	// quiet and stop are about this worker.
 	quiet, stop bool
-	// workers by queue, and slots where queues share them; -1 for none.
+	// workers by queue, where an operator has set them.
 	workers map[string]int
-	slots   int
 }
 
 // steer judges overrides. Settings and values that this build does not know are left alone: a newer one has set them.
 func steer(p *Pool, overrides []Override) *steering {
-	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), slots: -1}
+	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int)}
 	barred := make(map[string]bool)
-	for _, o := range overrides { // "*" sorts before "worker:", so what is about this worker alone comes last
+	for _, o := range overrides {
 		class, name := splitTarget(o.Target)
 		number, err := strconv.Atoi(o.Value)
 		counts := err == nil && number >= 0
@@ -138,8 +137,6 @@ func steer(p *Pool, overrides []Override) *steering {
 			barred[name] = true
 		case o.Setting == SettingWorkers && class == "queue" && counts:
 			s.workers[name] = number
-		case o.Setting == SettingSlots && counts:
-			s.slots = number
 		case o.Setting == SettingQuiet && class == "worker":
 			s.quiet = true
 		case o.Setting == SettingStop && class == "worker":

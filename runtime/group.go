@@ -3,6 +3,7 @@ package jobrt
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +12,10 @@ import (
 // group is a number of slots and the queues that share them. One goroutine, loop, claims for it; each running handler
 // has a goroutine of its own, which starts the next prefetched job when it is done.
 type group struct {
-	pool   *Pool
-	order  Order
-	normal int // slots, unless an operator sets others
+	pool  *Pool
+	order Order
+	// Slots as PoolConfig and the annotation have them; empty where they don't. See slotsBy.
+	configured, annotated string
 
 	choose *chooser      // only loop uses it
 	woken  chan struct{} // holds one wake-up
@@ -51,11 +53,18 @@ const (
 	pollSoon = 50 * time.Millisecond
 )
 
-func newGroup(p *Pool, slots int, order Order) *group {
-	return &group{
-		pool: p, order: order, normal: slots, slots: slots, running: make(map[string]int),
-		choose: newChooser(order, time.Now()), woken: make(chan struct{}, 1),
+func newGroup(p *Pool, order Order, configured, annotated int) *group {
+	g := &group{
+		pool: p, order: order, running: make(map[string]int), choose: newChooser(order, time.Now()), woken: make(chan struct{}, 1),
 	}
+	if configured > 0 {
+		g.configured = strconv.Itoa(configured)
+	}
+	if annotated > 0 {
+		g.annotated = strconv.Itoa(annotated)
+	}
+	g.slots = g.slotsBy(nil)
+	return g
 }
 
 func (g *group) serves(queue string) bool {

@@ -1,21 +1,17 @@
 package jobrt
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // steer makes the group follow what operators want: the number of its slots, and what of its prefetched jobs may not
 // start any more goes back. Running handlers go on, also those that are now more than there are slots.
 func (g *group) steer(wanted *steering) {
 	g.mu.Lock()
-	g.slots = g.normal
-	g.caps = nil
-	if n, set := wanted.workers[g.order.shares[0].Queue]; set && !g.shared() {
-		g.slots = n
-	}
+	g.slots = g.slotsBy(wanted.overrides)
 	if g.shared() {
 		g.caps = wanted.workers
-		if wanted.slots >= 0 {
-			g.slots = wanted.slots
-		}
 	}
 	var back []Ref
 	buffer := g.buffer
@@ -33,6 +29,25 @@ func (g *group) steer(wanted *steering) {
 		g.pool.handBack(ref)
 	}
 	g.wakeUp(true)
+}
+
+// slotsBy is the number of slots, by what operators, PoolConfig and the annotation say, in this order. The last override
+// that fits is the one that is about this worker alone.
+func (g *group) slotsBy(overrides []Override) int {
+	target, setting := TargetQueue(g.order.shares[0].Queue), SettingWorkers
+	if g.shared() {
+		target, setting = TargetAll, SettingSlots
+		for _, o := range overrides {
+			if o.Setting == SettingSlots {
+				target = o.Target
+			}
+		}
+	}
+	n, err := strconv.Atoi(Resolve(overrides, target, setting, g.configured, g.annotated, strconv.Itoa(defaultWorkers)).Value)
+	if err != nil || n < 0 { // set by a build that counts otherwise
+		n, _ = strconv.Atoi(Resolve(nil, "", setting, g.configured, g.annotated, strconv.Itoa(defaultWorkers)).Value)
+	}
+	return n
 }
 
 // shared reports whether queues share the group's slots.

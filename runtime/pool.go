@@ -222,7 +222,7 @@ func (p *Pool) plan() ([]*group, error) {
 				return nil, err
 			}
 		}
-		return []*group{newGroup(p, p.config.Slots, p.config.Order)}, nil
+		return []*group{newGroup(p, p.config.Order, p.config.Slots, 0)}, nil
 	}
 	declared := make(map[string]int)
 	queues := p.config.Queues
@@ -245,17 +245,10 @@ func (p *Pool) plan() ([]*group, error) {
 		if err := p.client.checkRelayed(q.Name); err != nil {
 			return nil, err
 		}
-		workers := q.Workers
-		if workers == 0 {
-			workers = declared[q.Name]
+		if q.Workers < 0 || declared[q.Name] < 0 {
+			return nil, fmt.Errorf("queue %q: %d workers", q.Name, min(q.Workers, declared[q.Name]))
 		}
-		if workers == 0 {
-			workers = defaultWorkers
-		}
-		if workers < 0 {
-			return nil, fmt.Errorf("queue %q: %d workers", q.Name, workers)
-		}
-		groups = append(groups, newGroup(p, workers, Strict(q.Name)))
+		groups = append(groups, newGroup(p, Strict(q.Name), q.Workers, declared[q.Name]))
 	}
 	return groups, nil
 }

@@ -516,6 +516,9 @@ type JobInfo struct {
 	// LimitKey is NewJob.LimitKey; not of jobs in history.
 	LimitKey string        `json:"limit_key,omitempty"`
 	Attempts []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
+	// Held are the overrides that keep a job that waits, is scheduled or is ready from being claimed, on all workers or on
+	// some: a pause, say; only from Store.Job.
+	Held []Override `json:"held,omitempty"`
 	// Parents are what the job waits or has waited for, in the order of NewJob.Parents, at most the first 1,000; only
 	// from Store.Job.
 	Parents []ParentOutcome `json:"parents,omitempty"`
@@ -566,4 +569,6 @@ type Backlog struct {
 	Served bool `json:"served"`
 	// Oldest is when the longest-waiting of them was due.
 	Oldest time.Time `json:"oldest,omitzero"`
+	// Held are the overrides that keep them from being claimed, on all workers or on some: a pause, say.
+	Held []Override `json:"held,omitempty"`
 }

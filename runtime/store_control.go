@@ -142,17 +142,31 @@ const (
 	SettingStop = "stop"
 )
 
-// overrideSettings are the settings, with the classes of targets that each may have and what its value must be. A
-// setting whose name ends in a colon stands for all that begin with it.
+// overrideSettings are the settings, with the classes of targets that each may have, what its value must be, and with
+// which values it keeps jobs from being claimed, nil for none. A setting whose name ends in a colon stands for all that
+// begin with it.
 var overrideSettings = map[string]struct {
 	targets []string
 	check   func(value string) error
+	holds   func(value string) bool
 }{
-	SettingPaused:  {[]string{"*", "queue", "kind"}, checkTrue},
-	SettingWorkers: {[]string{"queue"}, checkWorkers},
-	SettingSlots:   {[]string{"*", "worker"}, checkWorkers},
-	SettingQuiet:   {[]string{"worker"}, checkTrue},
-	SettingStop:    {[]string{"worker"}, checkTrue},
+	SettingPaused:  {[]string{"*", "queue", "kind"}, checkTrue, always},
+	SettingWorkers: {[]string{"queue"}, checkWorkers, isZero},
+	SettingSlots:   {[]string{"*", "worker"}, checkWorkers, nil},
+	SettingQuiet:   {[]string{"worker"}, checkTrue, nil},
+	SettingStop:    {[]string{"worker"}, checkTrue, nil},
+}
+
+func always(string) bool { return true }
+
+func isZero(value string) bool { return value == "0" }
+
+// settingFamily is how overrideSettings has a setting.
+func settingFamily(setting string) string {
+	if i := strings.IndexByte(setting, ':'); i >= 0 && i < len(setting)-1 {
+		return setting[:i+1]
+	}
+	return setting
 }
 
 // Limits of an [Override].
@@ -173,11 +187,7 @@ func (o Override) Check() error {
 	if err != nil {
 		return err
 	}
-	family := o.Setting
-	if i := strings.IndexByte(family, ':'); i >= 0 && i < len(family)-1 {
-		family = family[:i+1]
-	}
-	known, ok := overrideSettings[family]
+	known, ok := overrideSettings[settingFamily(o.Setting)]
 	if !ok {
 		return fmt.Errorf("override: unknown setting %q", o.Setting)
 	}

@@ -200,6 +200,34 @@ var controlCases = []testCase{
 			e.Errorf("workers: %+v, %v; want the lost one", all, err)
 		}
 	}},
+	{name: "jobs that an override holds say so, in the backlog and by themselves", run: func(e *env) {
+		w := e.worker()
+		run := e.insert(newJob())[0]
+		w.claimOne()
+		ready := e.insert(newJob())[0]
+		later := e.insert(newJob(delay(time.Hour), withKind(kindB)))[0]
+		free := e.insert(newJob(inQueue("reports")))[0]
+		e.override(e.s, ann, pause(jobrt.TargetQueue(queue)))
+		e.override(e.s, ann, pause(jobrt.TargetKind(kindB)))
+		e.override(e.s, ann, jobrt.Override{Target: jobrt.TargetQueue("reports"), Setting: jobrt.SettingWorkers, Value: "3"})
+		ofQueue, ofKind := "queue:"+queue+" paused=true ann the mailer is down", "kind:"+kindB+" paused=true ann the mailer is down"
+		for id, want := range map[jobrt.ID][]string{run: nil, ready: {ofQueue}, later: {ofKind, ofQueue}, free: nil} {
+			wantLines(e.T, "what holds the job", inForce(e.job(id).Held), want)
+		}
+		lines, err := e.s.Backlog(e.ctx, 10)
+		if err != nil || len(lines) != 4 {
+			e.Fatalf("backlog: %+v, %v; want four lines", lines, err)
+		}
+		for _, l := range lines {
+			want := map[jobrt.State][]string{jobrt.StateReady: {ofQueue}, jobrt.StateScheduled: {ofKind, ofQueue}}[l.State]
+			if l.Queue == "reports" {
+				want = nil
+			}
+			wantLines(e.T, "what holds "+l.Queue+" "+string(l.State), inForce(l.Held), want)
+		}
+		e.override(e.s, ann, jobrt.Override{Target: jobrt.TargetQueue("reports"), Setting: jobrt.SettingWorkers, Value: "0"})
+		wantLines(e.T, "what holds the job", inForce(e.job(free).Held), []string{"queue:reports workers=0 ann the mailer is down"})
+	}},
 	{name: "each change of an override is audited once, with who, why and until when", run: func(e *env) {
 		o := jobrt.Override{Target: jobrt.TargetQueue(queue), Setting: jobrt.SettingWorkers, Value: "2", Until: time.Now().Add(48 * time.Hour)}
 		e.override(e.s, ann, o)

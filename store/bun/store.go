@@ -197,6 +197,11 @@ func (s *Store) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	info, err := s.d.job(ctx, id)
+	if err == nil && info.State.Live() && info.State != jobrt.StateRunning {
+		var overrides []jobrt.Override
+		overrides, err = s.d.overrides(ctx)
+		info.Held = jobrt.Holds(overrides, info.Queue, info.Kind)
+	}
 	return info, s.failed("job "+id.String(), err)
 }
 
@@ -220,6 +225,11 @@ func (s *Store) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	lines, err := s.d.backlog(ctx, limit)
+	if err != nil {
+		return nil, s.failed("backlog", err)
+	}
+	overrides, err := s.d.overrides(ctx)
+	jobrt.MarkHeld(lines, overrides)
 	return lines, s.failed("backlog", err)
 }
 
