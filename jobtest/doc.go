@@ -21,7 +21,10 @@
 //	receipt, outcome := jobtest.Run(t, env, reg, gen.SendInvoiceJob, jobs.SendInvoice{InvoiceID: 7})
 //
 // Time stands in the test's hands: [Memory.Advance] makes hours pass for the store at once, so that delayed jobs and
-// retries come due. Everything works inside testing/synctest bubbles too.
+// retries come due, and [Env.Elapse] runs them meanwhile. Everything works inside testing/synctest bubbles too.
+//
+// [NewInline] gives a client whose jobs have run when they are enqueued. [Drill] lets the worker die wherever it may, and
+// counts what happened twice.
 //
 // [Memory] is a full store: give it to jobrt.NewClient and jobrt.NewPool to test with a real pool.
 package jobtest

@@ -103,16 +103,54 @@ func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[
 	return result, outcome
 }
 
+// Elapse makes d pass, and runs what becomes ready meanwhile, each job when it is due, by the store's clock. It returns
+// the outcomes in order. More than 10,000 runs fail the test.
+func (e *Env) Elapse(tb testing.TB, reg *jobrt.Registry, d time.Duration) []Outcome {
+	tb.Helper()
+	end := e.Store.Now().Add(d)
+	outcomes := e.Drain(tb, reg)
+	for {
+		if len(outcomes) > drainMost {
+			tb.Fatalf("jobs still come due after %d runs; the last was %v", len(outcomes), outcomes[len(outcomes)-1])
+		}
+		due, ok := e.Store.nextDue(reg.Kinds())
+		if !ok || due.After(end) {
+			e.Store.Advance(end.Sub(e.Store.Now()))
+			return append(outcomes, e.Drain(tb, reg)...)
+		}
+		e.Store.Advance(max(due.Sub(e.Store.Now()), 0))
+		outcomes = append(outcomes, e.Drain(tb, reg)...)
+	}
+}
+
+// nextDue is when the first scheduled job of kinds is due.
+func (m *Memory) nextDue(kinds []string) (due time.Time, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.live {
+		if r.info.State == jobrt.StateScheduled && slices.Contains(kinds, r.info.Kind) && (!ok || r.info.RunAt.Before(due)) {
+			due, ok = r.info.RunAt, true
+		}
+	}
+	return due, ok
+}
+
 func (e *Env) runNext(tb testing.TB, reg *jobrt.Registry) (Outcome, bool) {
 	tb.Helper()
-	if _, err := (&session{m: e.Store}).Release(context.Background(), math.MaxInt); err != nil {
-		tb.Fatalf("jobtest: release: %v", err)
-	}
-	info, ok := e.Store.next(reg.Kinds())
+	info, ok := e.ready(tb, reg)
 	if !ok {
 		return Outcome{}, false
 	}
 	return e.run(tb, reg, info), true
+}
+
+// ready returns the job that runs next.
+func (e *Env) ready(tb testing.TB, reg *jobrt.Registry) (jobrt.JobInfo, bool) {
+	tb.Helper()
+	if _, err := (&session{m: e.Store}).Release(context.Background(), math.MaxInt); err != nil {
+		tb.Fatalf("jobtest: release: %v", err)
+	}
+	return e.Store.next(reg.Kinds())
 }
 
 // next returns the ready job that comes first among kinds, over all queues.
@@ -140,15 +178,30 @@ func (m *Memory) next(kinds []string) (jobrt.JobInfo, bool) {
 // run runs one ready job in a pool that sees only this job, and ends the pool once the attempt is settled.
 func (e *Env) run(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo) Outcome {
 	tb.Helper()
+	return e.runUntil(tb, reg, info, nil)
+}
+
+// runUntil is run by a worker that may die.
+func (e *Env) runUntil(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo, d *death) Outcome {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	defer cancel()
 	only := &singleJob{Memory: e.Store, id: info.ID, settled: make(chan jobrt.Finish, 1)}
-	client, err := jobrt.NewClient(only, e.config)
+	var store jobrt.Store = only
+	clientConfig := e.config
+	if d != nil {
+		store = &mortal{singleJob: only, death: d}
+		clientConfig.Middleware = append(slices.Clone(clientConfig.Middleware), d.afterEnqueue)
+	}
+	client, err := jobrt.NewClient(store, clientConfig)
 	if err != nil {
 		tb.Fatalf("jobtest: %v", err)
 	}
 	config := e.Pool
 	config.Queues, config.Slots, config.Order = []jobrt.QueueConfig{{Name: info.Queue, Workers: 1}}, 0, jobrt.Order{}
+	if d != nil {
+		config.Logger = slog.New(slog.DiscardHandler) // a dead worker says nothing
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.NewTextHandler(tb.Output(), nil))
 	}
@@ -196,6 +249,12 @@ func (s *singleJob) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finis
 	if err != nil || tx != nil { // a handler's own transaction: the pool's Finish follows
 		return results, err
 	}
+	s.tell(batch, results)
+	return results, nil
+}
+
+// tell tells of the job's end, if it is in the batch.
+func (s *singleJob) tell(batch []jobrt.Finish, results []jobrt.FinishResult) {
 	for i, r := range results {
 		if batch[i].ID == s.id && r.Status != jobrt.FinishBusy && r.Status != jobrt.FinishRefused {
 			select {
@@ -204,7 +263,6 @@ func (s *singleJob) Finish(ctx context.Context, tx jobrt.Tx, batch []jobrt.Finis
 			}
 		}
 	}
-	return results, nil
 }
 
 // Open starts a session that claims only the one job.
