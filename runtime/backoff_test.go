@@ -15,23 +15,23 @@ func TestRetriesFollowTheBackoffBounds(t *testing.T) {
 		n    int
 		want time.Duration // before jitter
 	}{
-		{"exponential, first", Backoff{Exponential, time.Second, time.Hour}, 1, time.Second},
-		{"exponential, fourth", Backoff{Exponential, time.Second, time.Hour}, 4, 8 * time.Second},
-		{"exponential, capped", Backoff{Exponential, time.Second, time.Hour}, 13, time.Hour},
-		{"exponential, huge n", Backoff{Exponential, time.Second, time.Hour}, math.MaxInt, time.Hour},
-		{"exponential, no cap in sight", Backoff{Exponential, math.MaxInt64 / 3, math.MaxInt64}, 2, 2 * (math.MaxInt64 / 3)},
-		{"exponential, beyond the largest duration", Backoff{Exponential, math.MaxInt64 / 3, math.MaxInt64}, 3, math.MaxInt64},
-		{"linear, third", Backoff{Linear, time.Minute, time.Hour}, 3, 3 * time.Minute},
-		{"linear, capped", Backoff{Linear, time.Minute, time.Hour}, 1000, time.Hour},
-		{"linear, huge n", Backoff{Linear, time.Minute, math.MaxInt64}, math.MaxInt, math.MaxInt64},
-		{"constant", Backoff{Constant, time.Minute, time.Hour}, 50, time.Minute},
-		{"constant above its cap", Backoff{Constant, 2 * time.Hour, time.Hour}, 1, time.Hour},
-		{"no shape", Backoff{"", time.Second, time.Hour}, 3, 4 * time.Second},
+		{"exponential, first", Backoff{Shape: Exponential, Base: time.Second, Max: time.Hour}, 1, time.Second},
+		{"exponential, fourth", Backoff{Shape: Exponential, Base: time.Second, Max: time.Hour}, 4, 8 * time.Second},
+		{"exponential, capped", Backoff{Shape: Exponential, Base: time.Second, Max: time.Hour}, 13, time.Hour},
+		{"exponential, huge n", Backoff{Shape: Exponential, Base: time.Second, Max: time.Hour}, math.MaxInt, time.Hour},
+		{"exponential, no cap in sight", Backoff{Shape: Exponential, Base: math.MaxInt64 / 3, Max: math.MaxInt64}, 2, 2 * (math.MaxInt64 / 3)},
+		{"exponential, beyond the largest duration", Backoff{Shape: Exponential, Base: math.MaxInt64 / 3, Max: math.MaxInt64}, 3, math.MaxInt64},
+		{"linear, third", Backoff{Shape: Linear, Base: time.Minute, Max: time.Hour}, 3, 3 * time.Minute},
+		{"linear, capped", Backoff{Shape: Linear, Base: time.Minute, Max: time.Hour}, 1000, time.Hour},
+		{"linear, huge n", Backoff{Shape: Linear, Base: time.Minute, Max: math.MaxInt64}, math.MaxInt, math.MaxInt64},
+		{"constant", Backoff{Shape: Constant, Base: time.Minute, Max: time.Hour}, 50, time.Minute},
+		{"constant above its cap", Backoff{Shape: Constant, Base: 2 * time.Hour, Max: time.Hour}, 1, time.Hour},
+		{"no shape", Backoff{Shape: "", Base: time.Second, Max: time.Hour}, 3, 4 * time.Second},
 		{"zero value", Backoff{}, 1, 5 * time.Second},
 		{"zero value, late", Backoff{}, 40, 6 * time.Hour},
 		{"no cap, long base", Backoff{Base: 24 * time.Hour}, 3, 24 * time.Hour},
-		{"retry zero counts as one", Backoff{Exponential, time.Second, time.Hour}, 0, time.Second},
-		{"negative retry counts as one", Backoff{Linear, time.Second, time.Hour}, math.MinInt, time.Second},
+		{"retry zero counts as one", Backoff{Shape: Exponential, Base: time.Second, Max: time.Hour}, 0, time.Second},
+		{"negative retry counts as one", Backoff{Shape: Linear, Base: time.Second, Max: time.Hour}, math.MinInt, time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			slack := tc.want>>50 + 1 // of floating point
@@ -41,8 +41,13 @@ func TestRetriesFollowTheBackoffBounds(t *testing.T) {
 					t.Errorf("%s: waits %v, want %v", what, got, want)
 				}
 			}
-			near("least jitter", tc.b.wait(tc.n, func() float64 { return none }), tc.want)
-			near("most jitter", tc.b.wait(tc.n, func() float64 { return most }), tc.want/2)
+			near("longest", tc.b.wait(tc.n, func() float64 { return none }), tc.want+min(tc.want/2, math.MaxInt64-tc.want))
+			near("shortest", tc.b.wait(tc.n, func() float64 { return most }), tc.want/2)
+			tc.b.Jitter = JitterFull
+			near("longest of full jitter", tc.b.wait(tc.n, func() float64 { return none }), tc.want)
+			near("shortest of full jitter", tc.b.wait(tc.n, func() float64 { return most }), 0)
+			tc.b.Jitter = JitterNone
+			near("without jitter", tc.b.wait(tc.n, func() float64 { return most }), tc.want)
 		})
 	}
 }
@@ -50,14 +55,17 @@ func TestRetriesFollowTheBackoffBounds(t *testing.T) {
 func TestBackoffStaysWithinItsBoundsForAnyInput(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
-		b := Backoff{[]BackoffShape{Exponential, Linear, Constant}[r.IntN(3)], time.Duration(r.Int64() >> r.IntN(63)), time.Duration(r.Int64() >> r.IntN(63))}
+		b := Backoff{
+			Shape: []BackoffShape{Exponential, Linear, Constant}[r.IntN(3)], Jitter: []Jitter{JitterSpread, JitterFull, JitterNone, ""}[r.IntN(4)],
+			Base: time.Duration(r.Int64() >> r.IntN(63)), Max: time.Duration(r.Int64() >> r.IntN(63)),
+		}
 		n := r.Int() >> r.IntN(63)
 		d := b.wait(n, r.Float64)
 		limit := b.Max
 		if limit <= 0 {
 			limit = max(6*time.Hour, b.Base)
 		}
-		if d < 0 || d > limit {
+		if d < 0 || d > limit+min(limit/2, math.MaxInt64-limit) {
 			t.Fatalf("%+v.wait(%d) = %v", b, n, d)
 		}
 	}
@@ -68,8 +76,8 @@ func TestRetryDelayIsJittered(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 100 {
 		d := s.RetryDelay(3)
-		if d <= 10*time.Second || d > 20*time.Second {
-			t.Fatalf("RetryDelay(3) = %v, want more than 10 s and at most 20 s", d)
+		if d <= 10*time.Second || d > 30*time.Second {
+			t.Fatalf("RetryDelay(3) = %v, want more than 10 s and at most 30 s", d)
 		}
 		seen[d] = true
 	}
@@ -82,7 +90,7 @@ func TestTheDefaultRetriesEndWithinAnHourAndAHalf(t *testing.T) {
 	s := DefaultSettings()
 	var sum time.Duration
 	for n := 1; n <= s.MaxRetries; n++ {
-		sum += s.Backoff.wait(n, func() float64 { return 0 })
+		sum += s.Backoff.wait(n, func() float64 { return 0.5 })
 	}
 	if sum < 80*time.Minute || sum > 90*time.Minute {
 		t.Errorf("ten retries spread over %v", sum)
@@ -94,6 +102,41 @@ func TestExplicitDelaysAreNotJitteredAndTheLastRepeats(t *testing.T) {
 	for n, want := range map[int]time.Duration{-1: time.Second, 0: time.Second, 1: time.Second, 2: 0, 3: time.Hour, 4: 0, 99: 0} {
 		if got := s.RetryDelay(n); got != want {
 			t.Errorf("RetryDelay(%d) = %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestJobsThatFailedTogetherComeBackInAThinStream fails ten thousand jobs at once and again at each retry.
+func TestJobsThatFailedTogetherComeBackInAThinStream(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, tc := range []struct {
+		jitter Jitter
+		peak   int     // most jobs within one second
+		dead   float64 // share of jobs without a retry left after half an hour
+	}{
+		{JitterSpread, 2500, 0},
+		{JitterFull, 3500, 0.25},
+		{JitterNone, 10_000, 0},
+	} {
+		b, second := Backoff{Jitter: tc.jitter}, make(map[time.Duration]int)
+		dead := 0
+		for range 10_000 {
+			var at time.Duration
+			for n := 1; n <= 10; n++ {
+				at += b.wait(n, r.Float64)
+				second[at.Truncate(time.Second)]++
+			}
+			if at < 30*time.Minute {
+				dead++
+			}
+		}
+		peak := 0
+		for _, n := range second {
+			peak = max(peak, n)
+		}
+		t.Logf("%s: at most %d jobs within a second, %.1f %% dead after half an hour", tc.jitter, peak, float64(dead)/100)
+		if peak > tc.peak || float64(dead)/10_000 > tc.dead {
+			t.Errorf("%s: %d jobs within a second and %d dead; want at most %d and %v of them", tc.jitter, peak, dead, tc.peak, tc.dead)
 		}
 	}
 }

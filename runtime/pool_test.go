@@ -206,7 +206,7 @@ func TestPoolKeepsTheWaitsOfBackoffAndDelays(t *testing.T) {
 		"exponential with jitter": {
 			func(s *jobrt.Settings) { s.MaxRetries = 3 },
 			[]time.Duration{2500 * time.Millisecond, 5 * time.Second, 10 * time.Second},
-			[]time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second},
+			[]time.Duration{7500 * time.Millisecond, 15 * time.Second, 30 * time.Second},
 		},
 		"delays": {
 			func(s *jobrt.Settings) {
