@@ -14,7 +14,7 @@ RACE := ./runtime/... ./store/... ./jobtest/... ./internal/pgtest/... ./internal
 # PostgreSQL too, plans are the database's, and the themes of its contract that
 # are named here have more rows than goroutines. `make unit` runs them, once, like
 # everything else.
-SLOW := ^Test(SQLiteKeepsTheContract|PgBouncerPassesTheStoreContract|SQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds|SQLiteReleaseReadsOnlyWhatItTells|PlansStayBounded.*)$$|^TestPostgresPassesTheStoreContract$$/^(Batch|Claim|Fan|Finish|Graph|Inputs|Insert|Inspect|Poison|Refuse|Rescue|Retry|Schedule|Unique|Upkeep)$$
+SLOW := ^Test(AStormOfTenThousandFailuresBurnsNoAttemptsUnderABreaker|SQLiteKeepsTheContract|PgBouncerPassesTheStoreContract|SQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds|SQLiteReleaseReadsOnlyWhatItTells|PlansStayBounded.*)$$|^TestPostgresPassesTheStoreContract$$/^(Batch|Claim|Fan|Finish|Graph|Inputs|Insert|Inspect|Poison|Refuse|Rescue|Retry|Schedule|Unique|Upkeep)$$
 
 # A test binary that takes longer is stuck; it then prints every goroutine.
 TIMEOUT  := 12m

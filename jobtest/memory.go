@@ -36,6 +36,7 @@ type Memory struct {
 	effects  map[string]*effect
 	audits   []jobrt.AuditEntry // oldest first
 	stats    stats
+	breakers map[string]jobrt.Breaker
 
 	overrides map[overrideKey]jobrt.Override
 	// schedules by kind and name.
@@ -113,6 +114,7 @@ func NewMemory() *Memory {
 		effects:        make(map[string]*effect),
 		schedules:      make(map[jobrt.ScheduleID]*scheduleRow),
 		outbox:         newOutbox(),
+		breakers:       make(map[string]jobrt.Breaker),
 		pendingEffects: make(map[string]*Tx),
 		pendingItems:   make(map[jobrt.ID]*Tx),
 		pendingIDs:     make(map[jobrt.ID]*Tx),

@@ -81,6 +81,7 @@ type attempt struct {
 	release func()
 	// classified is set once the pool's Classify has been asked.
 	classified bool
+	spared     bool    // it failed and is not charged
 	passage    passage // through the pool's middleware
 	deps       attemptDeps
 	// secrets makes what conceal replaces, once the job has been read; nil before.

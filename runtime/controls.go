@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -17,6 +18,8 @@ type controls struct {
 	stop  func()                   // ends Run
 	// retired is the last Controls.Retired.
 	retired time.Time
+
+	mu sync.Mutex // held by whoever changes now
 }
 
 // controlsEvery is the longest time until a pool learns of a change that nobody told it of.
@@ -65,17 +68,31 @@ func (c *controls) ask(ctx context.Context, worker ID) error {
 		}
 		c.retired = got.Retired
 	}
-	return nil
+	return c.pool.breakers.refresh(ctx)
 }
 
 func (c *controls) apply(got Controls) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	was := c.now.Load()
 	if slices.EqualFunc(was.overrides, got.Overrides, Override.equal) {
 		return
 	}
-	next := steer(c.pool, got.Overrides)
+	c.tell(was.overrides, got.Overrides)
+	c.steer(got.Overrides)
+}
+
+// again steers by what has changed in this process: a breaker.
+func (c *controls) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steer(c.now.Load().overrides)
+}
+
+// steer makes the groups follow. c.mu is held.
+func (c *controls) steer(overrides []Override) {
+	next := steer(c.pool, overrides)
 	c.now.Store(next)
-	c.tell(was.overrides, next.overrides)
 	for _, g := range c.pool.groups {
 		g.steer(next)
 	}
@@ -111,6 +128,8 @@ type steering struct {
 	overrides []Override
 	// kinds are those of the pool that may be claimed.
 	kinds []string
+	// tries are kinds that only their breaker bars, with their aliases, by the name of the registration.
+	tries map[string][]string
 	// paused queues; everything when all is set.
 	paused map[string]bool
 	all    bool
@@ -122,7 +141,7 @@ type steering struct {
 
 // steer judges overrides. Settings and values that this build does not know are left alone: a newer one has set them.
 func steer(p *Pool, overrides []Override) *steering {
-	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int)}
+	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), tries: make(map[string][]string)}
 	barred := make(map[string]bool)
 	for _, o := range overrides {
 		class, name := splitTarget(o.Target)
@@ -144,7 +163,12 @@ func steer(p *Pool, overrides []Override) *steering {
 		}
 	}
 	for _, kind := range p.kinds {
-		if !barred[kind] && !barred[p.registry.lookup(kind).kind] { // what is stored under an alias goes with its job
+		name := p.registry.lookup(kind).kind // what is stored under an alias goes with its job
+		switch {
+		case barred[kind] || barred[name]:
+		case p.breakers.bars(name):
+			s.tries[name] = append(s.tries[name], kind)
+		default:
 			s.kinds = append(s.kinds, kind)
 		}
 	}

@@ -125,6 +125,9 @@ func (g *group) refill(ctx context.Context) error {
 		return nil
 	}
 	wanted := g.pool.controls.now.Load()
+	if err := g.try(ctx, wanted); err != nil {
+		return err
+	}
 	empty, some := g.open(wanted)
 	if !some {
 		return nil
@@ -193,6 +196,31 @@ func (g *group) refill(ctx context.Context) error {
 	return nil
 }
 
+// try claims one job of a kind whose breaker is not closed, when it is this process's turn.
+func (g *group) try(ctx context.Context, wanted *steering) error {
+	g.mu.Lock()
+	free := g.slots - g.busy
+	g.mu.Unlock()
+	if free <= 0 || len(wanted.tries) == 0 || wanted.all || wanted.quiet {
+		return nil
+	}
+	kind := g.pool.breakers.begin()
+	if kind == "" {
+		return nil
+	}
+	defer g.pool.breakers.end(kind)
+	for _, share := range g.order.shares {
+		if !wanted.serves(share.Queue) || len(wanted.tries[kind]) == 0 {
+			continue
+		}
+		got, err := g.claim(ctx, ClaimRequest{Queue: share.Queue, Kinds: wanted.tries[kind], Limit: 1, Start: 1, FromFront: true})
+		if err != nil || got > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
 // ahead is how many jobs to hold ready besides the running ones, and those of kinds that may be among them.
 func (g *group) ahead(kinds []string) (jobs int, fast []string) {
 	slowest, largest := time.Microsecond, 1
@@ -227,6 +255,7 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 		return err
 	})
 	p.held.add(jobs)
+	p.breakers.claimed(jobs)
 	p.held.endClaim()
 	if err != nil {
 		if !errors.Is(err, ErrLeaseLost) && (!errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUncertain)) {
@@ -256,7 +285,7 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 // accept starts a claimed job if it may, and buffers it otherwise. One that has been paused meanwhile is handed back.
 func (g *group) accept(job ClaimedJob, epoch context.Context) {
 	g.mu.Lock()
-	if !g.pool.controls.now.Load().lets(&job) {
+	if !g.pool.controls.now.Load().lets(&job) && !g.pool.breakers.tries(&job) {
 		g.mu.Unlock()
 		g.pool.handBack(job.Ref)
 		return

@@ -92,6 +92,13 @@ func (h *heldJobs) remove(ref Ref) {
 	delete(h.refs, ref)
 }
 
+func (h *heldJobs) has(ref Ref) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.refs[ref]
+	return ok
+}
+
 func (h *heldJobs) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -102,6 +102,8 @@ type Settings struct {
 	Backoff Backoff
 	// Delays are the waits before each retry; the last one repeats.
 	Delays []time.Duration
+	// Breaker stops claiming the kind while its jobs fail one after the other.
+	Breaker BreakerConfig
 	// Timeout cancels the handler's context. Zero means none.
 	Timeout time.Duration
 	// Expires ends a job as expired that has not started this long after it was due, or due again for a retry or after a

@@ -110,7 +110,8 @@ type Pool struct {
 	duties   *duties
 	tally    *tally
 	controls *controls
-	relay    *relay      // of a client with routes
+	relay    *relay // of a client with routes
+	breakers *breakers
 	deaf     atomic.Bool // the store cannot listen
 	ran      atomic.Bool
 	handlers sync.WaitGroup
@@ -151,6 +152,7 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
 	p.health = &health{log: p.log}
+	p.breakers = newBreakers(p)
 	p.hooks = newHooks(p)
 	if p.groups, err = p.plan(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
@@ -297,6 +299,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if p.relay != nil {
 		loops.Go(func() { p.relay.run(background) })
 	}
+	loops.Go(func() { p.breakers.run(background) })
 	p.finisher.start()
 	go p.scribe.run()
 	p.releaser.start()
@@ -322,6 +325,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.hooks.stop(stopBy)
 	stopBackground()
 	loops.Wait()
+	p.breakers.last()
 	p.tally.last()
 	p.leave(stuck)
 

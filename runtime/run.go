@@ -39,7 +39,7 @@ func (p *Pool) runAlone(job ClaimedJob) {
 		return
 	}
 	defer p.gate.leaveAlone()
-	if !p.controls.now.Load().lets(&job) { // paused while it waited
+	if !p.controls.now.Load().lets(&job) && !p.breakers.tries(&job) { // paused while it waited
 		p.handBack(job.Ref)
 		return
 	}
@@ -119,7 +119,8 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
 		f.Error = a.concealError(f.Error)
 		p.client.sealer.sealEnd(&f, job.Kind, reg.kind)
-		p.tally.note(job, reg.kind, &f, false, a.startedAt.Sub(job.RunAt), ran)
+		p.breakers.ended(reg.kind, job.Ref, f.Verdict)
+		p.tally.note(job, reg.kind, &f, a.spared, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
 		p.hooks.expect(job, &f)
 		p.scribe.end(a, f)
@@ -212,6 +213,7 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, Cancel(c.reason))
 	case c.as == classIgnore:
 		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, fmt.Errorf("error ignored: %w", err))
+	case p.spare(f, reg, job, a):
 	case job.Attempt < job.MaxRetries:
 		f.Verdict, f.Delay = VerdictRetry, reg.settings.RetryDelay(job.Attempt+1)
 	case reg.settings.DiscardExhausted:
@@ -219,6 +221,22 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 	default:
 		f.Verdict, f.Reason = VerdictDead, DeadExhausted
 	}
+}
+
+// spare takes note of a failure that the attempt is to be charged for, and reports whether it is not: its job goes back.
+func (p *Pool) spare(f *Finish, reg *registered, job *ClaimedJob, a *attempt) bool {
+	reason := a.concealError(f.Error).Message
+	spared, put := p.breakers.failed(reg.kind, job.Ref, reason)
+	if !spared {
+		return false
+	}
+	a.spared = true
+	p.log.Warn("job failed while its kind is held up; no attempt is charged", "id", job.ID, "kind", job.Kind, "err", reason)
+	f.Verdict, f.Delay, f.Error = VerdictHandedBack, 0, nil
+	if put > 0 {
+		f.Verdict, f.Delay = VerdictSnoozed, put
+	}
+	return true
 }
 
 func (r *registered) isPermanent(err error) bool {

@@ -23,6 +23,7 @@ import (
 // A Store is safe for concurrent use.
 type Store interface {
 	StatStore
+	BreakerStore
 
 	// Insert stores a batch, all or nothing, in one transaction: tx, or the store's own when tx is nil. Results are in
 	// input order.
@@ -132,6 +133,7 @@ type Store interface {
 // Session is the part of a Store that one worker process uses. It is safe for concurrent use.
 type Session interface {
 	StatSession
+	BreakerSession
 
 	// Register makes a live worker row with a fresh id and a lease of WorkerInfo.LeaseTTL. Jobs that still run under
 	// previous (zero for none), a worker id of this very process whose lease was lost, are adopted: their lease_seq

@@ -79,6 +79,7 @@ func Run(t *testing.T, h Harness) {
 		{"Outbox", outboxCases},
 		{"Builds", buildCases},
 		{"Notes", noteCases},
+		{"Breaker", breakerCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // in a savepoint (see within), so that a refusal leaves the caller's transaction usable.
 type dialect interface {
 	statDialect
+	breakerDialect
 
 	// check returns why this database is unsuitable.
 	check(ctx context.Context) error

@@ -9,11 +9,11 @@ import (
 var tableNames = []string{
 	"jobs", "history", "dead", "attempts", "kinds", "queues", "workers", "uniques", "duties", "migrations",
 	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
-	"stats",
 	"overrides", "builds",
 	"steps", "logs", "progress",
 	"schedules", "schedule_runs", "schedule_orders", "loops",
 	"outbox", "outbox_items",
+	"stats", "breakers",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

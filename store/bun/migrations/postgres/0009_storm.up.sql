@@ -15,3 +15,18 @@ CREATE TABLE {stats} (
 	PRIMARY KEY (flush, line)
 );
 CREATE INDEX {index:stats}_at ON {stats} (level, at);
+
+-- Breakers of kinds, one row for each kind with breaker= that has failed.
+CREATE TABLE {breakers} (
+	kind text PRIMARY KEY,
+	service text NOT NULL,
+	state text NOT NULL CHECK (state IN ('closed', 'open', 'half-open')),
+	version bigint NOT NULL,                 -- rises with each change of state
+	failures integer NOT NULL,               -- in a row, while closed
+	opens integer NOT NULL,                  -- since it was last closed
+	reason text NOT NULL,                    -- the failure that opened it
+	opened_at timestamptz,
+	retry_at timestamptz,                    -- open: when a worker may try one job
+	probe uuid,                              -- half-open: which worker tries, until when
+	probe_until timestamptz
+);

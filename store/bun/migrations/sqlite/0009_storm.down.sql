@@ -1,1 +1,2 @@
+DROP TABLE {breakers};
 DROP TABLE {stats};

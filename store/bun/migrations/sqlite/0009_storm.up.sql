@@ -15,3 +15,18 @@ CREATE TABLE {stats} (
 	PRIMARY KEY (flush, line)
 ) STRICT;
 CREATE INDEX {index:stats}_at ON {stats} (level, at);
+
+-- Breakers of kinds, one row for each kind with breaker= that has failed.
+CREATE TABLE {breakers} (
+	kind text PRIMARY KEY NOT NULL,
+	service text NOT NULL,
+	state text NOT NULL CHECK (state IN ('closed', 'open', 'half-open')),
+	version integer NOT NULL,                -- rises with each change of state
+	failures integer NOT NULL,               -- in a row, while closed
+	opens integer NOT NULL,                  -- since it was last closed
+	reason text NOT NULL,                    -- the failure that opened it
+	opened_at integer,
+	retry_at integer,                        -- open: when a worker may try one job
+	probe text,                              -- half-open: which worker tries, until when
+	probe_until integer
+) STRICT;
