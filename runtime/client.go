@@ -17,6 +17,10 @@ type ClientConfig struct {
 	Build string
 	// Host names the machine in each job's origin. Default: os.Hostname.
 	Host string
+	// Trace returns the W3C trace context of an enqueue, in the form of [WithTrace]: what a telemetry module writes into a
+	// request's headers. It is called once for each call that enqueues, and must be safe for concurrent use. Where it
+	// returns nothing, and by default, jobs carry that of WithTrace, and those of a handler that of the running job.
+	Trace func(ctx context.Context) string
 	// MaxArgs is the largest encoded argument in bytes. Default 1 MiB.
 	MaxArgs int
 	// EnqueueTimeout bounds one enqueue outside a caller's transaction, re-sends included, in addition to the caller's

@@ -50,6 +50,9 @@ type Running struct {
 	EnqueuedAt   time.Time
 	Tags         []string
 	Origin       Origin
+	// Trace is the W3C trace context of whoever made the job: a traceparent and, after a space, a tracestate if there is
+	// one; empty for none. A [RunMiddleware] that continues the trace reads it here.
+	Trace string
 	// Batch that the job is a member of; zero for none. See [CurrentBatch].
 	Batch ID
 }

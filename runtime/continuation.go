@@ -94,7 +94,7 @@ func (next *continuation) newJob(parent *NewJob) (NewJob, error) {
 	job := NewJob{
 		Service: next.job.service, Kind: next.job.names[0], Queue: s.Queue, Priority: s.Priority, Args: []byte(noArgs),
 		ArgsSchema: schemaOf(s.Version, next.job.schema), MaxRetries: s.MaxRetries, UniqueFor: s.UniqueFor, KeepResult: s.KeepResult,
-		Expires: s.Expires, Tags: s.Tags, Origin: parent.Origin, Batch: parent.Batch, Resend: parent.Resend,
+		Expires: s.Expires, Tags: s.Tags, Origin: parent.Origin, Trace: parent.Trace, Batch: parent.Batch, Resend: parent.Resend,
 		Parents: []Parent{{ID: parent.ID, On: next.On, Slot: seen(next.Slot, next.On)}},
 	}
 	from := next.Slot == SlotArgs

@@ -51,6 +51,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		Expires:    job.Settings.Expires,
 		KeepResult: job.Settings.KeepResult, Tags: job.Settings.Tags,
 		Origin: Origin{Service: job.Service, Build: c.config.Build, Host: c.config.Host},
+		Trace:  c.traceFor(ctx),
 	}}
 	if err := common.begin(ctx, c, s, opts); err != nil {
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)

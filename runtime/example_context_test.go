@@ -134,3 +134,27 @@ func ExampleProgress() {
 	fmt.Printf("%d of %d: %s\n", job.Progress.Done, job.Progress.Total, job.Progress.Message)
 	// Output: 3 of 3: page 3
 }
+
+// A job carries the trace context of whoever made it, and passes it on to the jobs that it makes.
+func ExampleWithTrace() {
+	t := exampleT{} // the *testing.T of your test
+	ctx, env := jobtest.New(t)
+	reg := handleInvoices(t, func(ctx context.Context, a SendInvoice) error {
+		r, _ := jobrt.FromContext(ctx)
+		fmt.Println("handler:", r.Trace)
+		if a.Note == "reminder" {
+			return nil
+		}
+		_, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: a.InvoiceID, Note: "reminder"})
+		return err
+	})
+
+	request := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" // r.Header.Get("traceparent")
+	if _, err := EnqueueSendInvoice(jobrt.WithTrace(ctx, request), SendInvoice{InvoiceID: 7}); err != nil {
+		t.Fatal(err)
+	}
+	env.Drain(t, reg)
+	// Output:
+	// handler: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	// handler: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+}

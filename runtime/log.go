@@ -17,7 +17,7 @@ const (
 
 // Log returns the logger of the running job. Its lines of level Info and above are stored with the job, in the table
 // logs, for as long as the job is: see Store.Logs. All lines also go to the logger of the pool, if that takes their
-// level, with the job's id, kind and attempt.
+// level, with the job's id, kind and attempt, and the trace_id of its trace context.
 //
 // It never blocks and never fails a job. Lines are buffered, and stored each second and before the end of the attempt is
 // written: a process that dies loses the last second's. An attempt keeps its first 1,000 lines and 256 KiB, and says how
@@ -34,10 +34,11 @@ func Log(ctx context.Context) *slog.Logger {
 		return slog.Default()
 	}
 	a.log.Do(func() {
-		tee := a.scribe.pool.log.Handler().WithAttrs([]slog.Attr{
-			slog.Any("id", a.ref.ID), slog.String("kind", a.info.Kind), slog.Int("attempt", a.info.Attempt),
-		})
-		a.logger = slog.New(&logHandler{a: a, tee: tee})
+		attrs := []slog.Attr{slog.Any("id", a.ref.ID), slog.String("kind", a.info.Kind), slog.Int("attempt", a.info.Attempt)}
+		if trace := validTrace(a.info.Trace); trace != "" {
+			attrs = append(attrs, slog.String("trace_id", traceIDOf(trace)))
+		}
+		a.logger = slog.New(&logHandler{a: a, tee: a.scribe.pool.log.Handler().WithAttrs(attrs)})
 	})
 	return a.logger
 }

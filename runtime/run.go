@@ -78,7 +78,7 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		info: Running{
 			ID: job.ID, Kind: job.Kind, Queue: job.Queue, Attempt: job.Attempt + 1, MaxRetries: job.MaxRetries,
 			Priority: job.Priority, FencingToken: job.LeaseSeq, ScheduledFor: job.RunAt, EnqueuedAt: job.CreatedAt,
-			Tags: job.Tags, Origin: job.Origin, Batch: job.Batch,
+			Tags: job.Tags, Origin: job.Origin, Trace: job.Trace, Batch: job.Batch,
 		},
 		kind: reg.kind, ref: job.Ref, worker: worker, client: p.client, encodeResult: reg.encodeResult,
 		keepResult: job.KeepResult || reg.settings.KeepResult, startedAt: time.Now(), release: p.releaser.wake,
