@@ -101,10 +101,16 @@ UPDATE {outbox_items} i SET merged = m.job, merged_at = statement_timestamp()
 FROM unnest($1::text::uuid[], $2::text::uuid[]) AS m(id, job) WHERE i.id = m.id AND i.merged IS NULL`
 	// In: parcels.
 	dropItemsSQL = `
-DELETE FROM {outbox_items} WHERE parcel = ANY ($1::text::uuid[]) AND merged IS NULL`
+DELETE FROM {outbox_items} WHERE ctid = ANY (ARRAY(
+	SELECT i.c FROM unnest($1::text::uuid[]) AS p(id) CROSS JOIN LATERAL (
+		SELECT ctid AS c FROM {outbox_items} WHERE parcel = p.id AND merged IS NULL FOR UPDATE
+	) i))`
 	// In: parcels.
 	dropParcelsSQL = `
-DELETE FROM {outbox} WHERE id = ANY ($1::text::uuid[])`
+DELETE FROM {outbox} WHERE ctid = ANY (ARRAY(
+	SELECT o.c FROM unnest($1::text::uuid[]) AS p(id) CROSS JOIN LATERAL (
+		SELECT ctid AS c FROM {outbox} WHERE id = p.id FOR UPDATE
+	) o))`
 	// In: parcels, microseconds, whether each was refused, errors.
 	delayParcelsSQL = `
 UPDATE {outbox} o SET at = statement_timestamp() + d.delay * interval '1 microsecond', refused = d.refused, error = d.error
