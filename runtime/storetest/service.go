@@ -121,4 +121,37 @@ var serviceCases = []testCase{
 			e.Errorf("kinds: %s, want %s", got, want)
 		}
 	}},
+	{name: "two services on one database claim their own kinds, and what nobody serves is visible", run: func(e *env) {
+		shop := catalog("shop", []string{"shop/a.A"}, []string{"a"})
+		post := catalog("post", []string{"post/b.B"}, []string{"b"})
+		e.accepts(e.s, shop)
+		e.accepts(e.other(), post)
+		if got := e.kindNames(); got != "[post/b.B shop/a.A]" {
+			e.Errorf("kinds: %s", got)
+		}
+		// A job of post waits in the queue of shop, whose worker has no handler for it.
+		theirs := e.insert(newJob(withKind("post/b.B"), inQueue("a")))[0]
+		own := e.insert(newJob(withKind("shop/a.A"), inQueue("a")))[0]
+		info := jobrt.WorkerInfo{Service: "shop", Queues: []string{"a"}, Kinds: []string{"shop/a.A"}, LeaseTTL: ttl}
+		session, err := e.s.Open(e.ctx, info)
+		if err != nil {
+			e.Fatal(err)
+		}
+		id, err := session.Register(e.ctx, jobrt.ID{})
+		if err != nil {
+			e.Fatal(err)
+		}
+		defer session.Close(e.ctx, id) //nolint:errcheck // the store is thrown away
+		got, err := session.Claim(e.ctx, jobrt.ClaimRequest{Worker: id, Queue: "a", Kinds: info.Kinds, Limit: 5, Start: 5, FromFront: true})
+		if err != nil {
+			e.Fatal(err)
+		}
+		wantIDs(e, "claimed", idsOf(got), []jobrt.ID{own})
+		e.wantState(theirs, jobrt.StateReady)
+		for _, line := range e.backlog(10) {
+			if line.Served != (line.Kind == "shop/a.A") {
+				e.Errorf("backlog: %+v", line)
+			}
+		}
+	}},
 }
