@@ -120,7 +120,7 @@ func callsOf(ctx context.Context) *calls {
 	if a == nil {
 		return nil
 	}
-	return &calls{of: &a.ordinals, step: stepOf(ctx)}
+	return &calls{of: &a.ordinals, step: stepOf(ctx, a)}
 }
 
 // child is the id of the next of the equal calls.

@@ -91,8 +91,8 @@ func (n *notes) putBack(note Note) {
 	}
 }
 
-// end lets nothing more be noted, and reports whether something is not stored yet.
-func (n *notes) end(ref Ref, attempt int) bool {
+// end lets nothing more be noted. It reports whether anything has been, and whether something of that is not stored yet.
+func (n *notes) end(ref Ref, attempt int) (some, open bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ended = true
@@ -102,5 +102,5 @@ func (n *notes) end(ref Ref, attempt int) bool {
 			Message: fmt.Sprintf("%d lines dropped: the log of an attempt holds %d lines and %d KiB", n.dropped, maxLogLines, maxLogBytes>>10),
 		})
 	}
-	return len(n.lines) > 0 || n.progress != nil || n.sending
+	return n.count > 0 || n.says > 0, len(n.lines) > 0 || n.progress != nil || n.sending
 }

@@ -59,10 +59,14 @@ func (s *scribe) due(a *attempt) {
 
 // end passes on how an attempt has ended, once what it has noted is stored. It never blocks.
 func (s *scribe) end(a *attempt, f Finish) {
-	noted := a.notes.end(a.ref, a.info.Attempt)
+	some, open := a.notes.end(a.ref, a.info.Attempt)
+	if !some {
+		s.pool.finisher.add(f)
+		return
+	}
 	s.mu.Lock()
 	delete(s.running, a)
-	if noted && !s.closed {
+	if open && !s.closed {
 		s.ended = append(s.ended, endedAttempt{a, f})
 		s.wake()
 		s.mu.Unlock()

@@ -61,7 +61,7 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 	if ctx.Err() != nil {
 		return zero, fmt.Errorf("step %q: not begun: %w", name, endOf(ctx))
 	}
-	result, err := fn(context.WithValue(ctx, stepKey{}, name))
+	result, err := fn(context.WithValue(ctx, stepKey{s.a}, name))
 	if err != nil {
 		return result, err
 	}
@@ -111,11 +111,13 @@ func (e *stepDecodeError) Error() string {
 
 func (e *stepDecodeError) Unwrap() error { return &decodeError{e.err} }
 
-// stepKey is the context key of the name of the innermost step.
-type stepKey struct{}
+// stepKey is the context key of the name of the attempt's innermost step. An attempt that runs in the context of another's
+// handler, as tests may run one, is not within that one's step.
+type stepKey struct{ of *attempt }
 
-func stepOf(ctx context.Context) string {
-	name, _ := ctx.Value(stepKey{}).(string)
+// stepOf is the name of the step of a that ctx is within; empty for none.
+func stepOf(ctx context.Context, a *attempt) string {
+	name, _ := ctx.Value(stepKey{a}).(string)
 	return name
 }
 
