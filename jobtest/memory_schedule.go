@@ -103,6 +103,9 @@ func (m *Memory) SyncSchedules(ctx context.Context, s jobrt.ScheduleSync) error 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
+	if newer := m.beginSync(s.Service, s.Build); len(newer) > 0 {
+		return nil
+	}
 	for _, n := range s.Schedules {
 		if err := m.mayDeclare(n, jobrt.ScheduleOfCode); err != nil {
 			return fmt.Errorf("memory store: sync schedules: %w", err)

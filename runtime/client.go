@@ -228,6 +228,8 @@ type localWaker struct {
 	due   func(in time.Duration)
 	// release tells that a parent may have ended before its child was stored, or that a batch was cancelled. It may be nil.
 	release func()
+	// schedule tells that schedules have changed. It may be nil.
+	schedule func()
 }
 
 // subscribe adds w until the returned function is called.

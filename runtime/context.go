@@ -45,7 +45,7 @@ type Running struct {
 	Priority   int
 	// FencingToken grows with every claim of the job. Pass it to external systems that can refuse an older one.
 	FencingToken int64
-	// ScheduledFor is when the job was due.
+	// ScheduledFor is when the job was due; for the run of a schedule, the instant that it is for.
 	ScheduledFor time.Time
 	EnqueuedAt   time.Time
 	Tags         []string
@@ -53,8 +53,23 @@ type Running struct {
 	// Trace is the W3C trace context of whoever made the job: a traceparent and, after a space, a tracestate if there is
 	// one; empty for none. A [RunMiddleware] that continues the trace reads it here.
 	Trace string
+	// Schedule is the name of the schedule, within the kind, that the job is a run of; empty for none. PreviousRun is the
+	// instant that the run before was for; zero for the first. PastDue is set when the attempt started later than the
+	// schedule's grace after its instant, by the store's clock.
+	Schedule    string
+	PreviousRun time.Time
+	PastDue     bool
 	// Batch that the job is a member of; zero for none. See [CurrentBatch].
 	Batch ID
+}
+
+// fromSchedule tells of the schedule that the job is a run of. now is the store's clock.
+func (r *Running) fromSchedule(now time.Time) {
+	if r.Origin.Tick.IsZero() {
+		return
+	}
+	r.Schedule, r.ScheduledFor, r.PreviousRun = r.Origin.Schedule, r.Origin.Tick, r.Origin.Previous
+	r.PastDue = !r.Origin.OnTime.IsZero() && now.After(r.Origin.OnTime)
 }
 
 // LastAttempt reports whether a failure now would leave no retry.

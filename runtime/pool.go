@@ -54,6 +54,10 @@ type PoolConfig struct {
 	OnDead func(ctx context.Context, job DeadJob)
 	// OnTransition is told how each attempt of this process has ended, under the same conditions as OnDead.
 	OnTransition func(ctx context.Context, t Transition)
+	// RemoveOrphanSchedules removes, at the start, the schedules of the service's code that this build does not declare.
+	// Otherwise they are kept and shown as orphans: nobody fires them, until a build that declares them is back. Schedules
+	// from data are never orphans. Leave it off when programs of different builds declare each a part of the schedules.
+	RemoveOrphanSchedules bool
 	// Build names the running binary's version: builds of a service are told apart and ordered by it, see [BuildInfo].
 	// Default: the revision that the go command has stamped into the binary, 12 digits and "+dirty" when the tree had
 	// changes, else the main module's version; none for go run and go test.
@@ -98,23 +102,24 @@ type Pool struct {
 	groups   []*group
 	log      *slog.Logger
 
-	session  Session
-	lease    *lease
-	finisher *finisher
-	scribe   *scribe
-	releaser *releaser
-	gate     *gate
-	held     *heldJobs
-	hooks    *hooks
-	health   *health
-	duties   *duties
-	tally    *tally
-	controls *controls
-	relay    *relay // of a client with routes
-	breakers *breakers
-	deaf     atomic.Bool // the store cannot listen
-	ran      atomic.Bool
-	handlers sync.WaitGroup
+	session   Session
+	lease     *lease
+	finisher  *finisher
+	scribe    *scribe
+	releaser  *releaser
+	gate      *gate
+	held      *heldJobs
+	hooks     *hooks
+	health    *health
+	duties    *duties
+	tally     *tally
+	controls  *controls
+	relay     *relay // of a client with routes
+	breakers  *breakers
+	deaf      atomic.Bool // the store cannot listen
+	ran       atomic.Bool
+	handlers  sync.WaitGroup
+	scheduler *scheduler
 }
 
 // NewPool returns a pool that runs the registry's jobs from the client's store. With routes it serves those queues that the
@@ -140,6 +145,9 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
 	if err := client.checkChains(registry.jobs()); err != nil {
+		return nil, fmt.Errorf("new pool: %w", err)
+	}
+	if err := registry.checkSchedules(client); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
 	relayed := queueNames(&config, &catalog)
@@ -296,6 +304,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.listen(background) })
 	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
 	loops.Go(func() { p.controls.run(background) })
+	loops.Go(func() { p.scheduler.run(ctx) })
 	if p.relay != nil {
 		loops.Go(func() { p.relay.run(background) })
 	}
@@ -304,7 +313,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	go p.scribe.run()
 	p.releaser.start()
 	p.hooks.start()
-	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake})
+	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake, schedule: p.scheduler.wake})
 
 	var claiming sync.WaitGroup
 	for _, g := range p.groups {
@@ -352,6 +361,7 @@ func (p *Pool) start(ctx context.Context) error {
 	var sent time.Time
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error { return p.store.Sync(ctx, p.catalog) },
+		p.syncSchedules,
 		func(ctx context.Context) (err error) { p.session, err = p.store.Open(ctx, info); return err },
 		p.revive,
 		func(ctx context.Context) error { return p.controls.ask(ctx, ID{}) }, // before the first claim
@@ -376,6 +386,7 @@ func (p *Pool) start(ctx context.Context) error {
 	p.scribe = newScribe(p)
 	p.releaser = newReleaser(p)
 	p.duties = newDuties(p)
+	p.scheduler = newScheduler(p)
 	p.tally = newTally(p)
 	return nil
 }
@@ -386,6 +397,9 @@ func (p *Pool) syncAgain(ctx context.Context) error {
 	var owned *OwnedError
 	err := p.health.call(ctx, func(ctx context.Context) error {
 		err := p.store.Sync(ctx, p.catalog)
+		if err == nil {
+			err = p.syncSchedules(ctx)
+		}
 		if errors.As(err, &owned) {
 			return nil
 		}

@@ -77,6 +77,14 @@ func (f *faulty) SettleEffect(ctx context.Context, ref jobrt.Ref, end jobrt.Effe
 	return err
 }
 
+func (f *faulty) DueSchedules(ctx context.Context, r jobrt.DueRequest) (jobrt.DueSchedules, error) {
+	return try(f, "due", func() (jobrt.DueSchedules, error) { return f.Store.DueSchedules(ctx, r) })
+}
+
+func (f *faulty) FireSchedules(ctx context.Context, b []jobrt.Firing) ([]jobrt.Fired, error) {
+	return try(f, "fire", func() ([]jobrt.Fired, error) { return f.Store.FireSchedules(ctx, b) })
+}
+
 func (f *faulty) Sync(ctx context.Context, c jobrt.Catalog) error {
 	_, err := try(f, "sync", func() (struct{}, error) { return struct{}{}, f.Store.Sync(ctx, c) })
 	return err

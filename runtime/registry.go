@@ -17,6 +17,9 @@ type Registry struct {
 	module  string
 	kinds   map[string]*registered // by stored name, aliases included
 	queues  map[string]QueueInfo
+	// schedules of the code, and the calendars that schedules may use.
+	schedules map[ScheduleID]NewSchedule
+	calendars map[string]Calendar
 }
 
 // registered is one job with its handler, freed of its types.
@@ -30,7 +33,9 @@ type registered struct {
 	argSecrets []string
 	parents    []ParentType
 	// open decodes a claimed job. Its error is a decodeError.
-	open         func(job *ClaimedJob) (call, error)
+	open func(job *ClaimedJob) (call, error)
+	// newRun builds the jobs of a schedule's run.
+	newRun       func(ctx context.Context, c *Client, i *ScheduleInfo, opts []EnqueueOption) ([]NewJob, error)
 	encodeResult func(result any) ([]byte, error)
 	permanent    []func(error) bool
 	verify       any   // func(context.Context, A) (R, bool, error)
@@ -53,7 +58,10 @@ func (e *decodeError) Unwrap() error { return e.err }
 
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{kinds: make(map[string]*registered), queues: make(map[string]QueueInfo)}
+	return &Registry{
+		kinds: make(map[string]*registered), queues: make(map[string]QueueInfo),
+		schedules: make(map[ScheduleID]NewSchedule), calendars: make(map[string]Calendar),
+	}
 }
 
 // RegisterOption changes one registration.
@@ -119,6 +127,7 @@ func RegisterAfter[A, R any](r *Registry, job *Job[A, R], run func(ctx context.C
 			return encodeResult(&job.Result, &typed)
 		},
 		open:   b.open,
+		newRun: b.newRun,
 		erased: job.erase(),
 	}
 	reg.argSecrets = slices.Clone(job.Args.Secrets)

@@ -84,6 +84,7 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		keepResult: job.KeepResult || reg.settings.KeepResult, startedAt: time.Now(), release: p.releaser.wake,
 		scribe: p.scribe,
 	}
+	a.info.fromSchedule(p.scheduler.now())
 	ctx, cancel := withTimeout(withAttempt(WithClient(epoch, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
 	defer cancel()
 

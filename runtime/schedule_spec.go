@@ -25,14 +25,17 @@ type OverlapPolicy string
 
 // The policies for overlapping runs.
 const (
-	OverlapAllow     OverlapPolicy = "allow"      // both go on; the default
-	OverlapSkip      OverlapPolicy = "skip"       // the tick is not run, and counted as skipped
-	OverlapQueue     OverlapPolicy = "queue"      // the new job waits until the old one has ended, however
-	OverlapCancelOld OverlapPolicy = "cancel-old" // the old one is cancelled, and the new one waits until it has ended
+	OverlapAllow OverlapPolicy = "allow" // both go on; the default
+	OverlapSkip  OverlapPolicy = "skip"  // the tick is not run, and counted as skipped
+	OverlapQueue OverlapPolicy = "queue" // the new job waits until the old one has ended, however
 )
 
-// DefaultGrace is how late a run may start and still be on time.
-const DefaultGrace = time.Minute
+// DefaultGrace is how late a run may be and still be on time. A shorter one than minGrace counts as that: nobody is more
+// punctual than his timer.
+const (
+	DefaultGrace = time.Minute
+	minGrace     = time.Second
+)
 
 // ScheduleSpec is what a schedule does.
 type ScheduleSpec struct {
@@ -45,6 +48,7 @@ type ScheduleSpec struct {
 	// Count is the most runs of the timetable; 0 for no bound.
 	Count   int
 	Misfire MisfirePolicy
+	// Grace is how late a run may be and still be on time; at least a second.
 	Grace   time.Duration
 	Overlap OverlapPolicy
 	// Jitter bounds a delay of each tick that is derived from the schedule's name and the tick. It never reaches the next
@@ -62,6 +66,7 @@ type RunOptions struct {
 	Priority   int           `json:"priority,omitempty"`
 	MaxRetries *int          `json:"retry,omitempty"`
 	Timeout    time.Duration `json:"-"`
+	Expires    time.Duration `json:"-"`
 	Tags       []string      `json:"tags,omitempty"`
 	KeepResult bool          `json:"keep,omitempty"`
 	Unique     *string       `json:"unique,omitempty"`
@@ -150,8 +155,8 @@ func (s *ScheduleSpec) check() error {
 		return fmt.Errorf("it ends (%s) before it begins (%s)", stamp(s.Until), stamp(s.From))
 	case !slices.Contains([]MisfirePolicy{"", MisfireOnce, MisfireAll, MisfireSkip}, s.Misfire):
 		return fmt.Errorf("Misfire %q: want once, all or skip", s.Misfire)
-	case !slices.Contains([]OverlapPolicy{"", OverlapAllow, OverlapSkip, OverlapQueue, OverlapCancelOld}, s.Overlap):
-		return fmt.Errorf("Overlap %q: want allow, skip, queue or cancel-old", s.Overlap)
+	case !slices.Contains([]OverlapPolicy{"", OverlapAllow, OverlapSkip, OverlapQueue}, s.Overlap):
+		return fmt.Errorf("Overlap %q: want allow, skip or queue", s.Overlap)
 	}
 	return nil
 }
@@ -184,6 +189,7 @@ type specText struct {
 	Calendars []string      `json:"calendars,omitempty"`
 	RunOptions
 	Timeout span `json:"timeout,omitempty"`
+	Expires span `json:"expires,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler: equal specs give equal bytes.
@@ -191,7 +197,7 @@ func (s ScheduleSpec) MarshalJSON() ([]byte, error) {
 	return json.Marshal(specText{
 		Cron: s.Cron, Every: span(s.Every), Zone: s.Zone, From: s.From.UTC(), Until: s.Until.UTC(), Count: s.Count,
 		Misfire: s.Misfire, Grace: span(s.Grace), Overlap: s.Overlap, Jitter: span(s.Jitter), Calendars: s.Calendars,
-		RunOptions: s.Options, Timeout: span(s.Options.Timeout),
+		RunOptions: s.Options, Timeout: span(s.Options.Timeout), Expires: span(s.Options.Expires),
 	})
 }
 
@@ -201,7 +207,7 @@ func (s *ScheduleSpec) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &t); err != nil {
 		return err
 	}
-	t.RunOptions.Timeout = time.Duration(t.Timeout)
+	t.RunOptions.Timeout, t.RunOptions.Expires = time.Duration(t.Timeout), time.Duration(t.Expires)
 	*s = ScheduleSpec{
 		Cron: t.Cron, Every: time.Duration(t.Every), Zone: t.Zone, From: t.From, Until: t.Until, Count: t.Count,
 		Misfire: t.Misfire, Grace: time.Duration(t.Grace), Overlap: t.Overlap, Jitter: time.Duration(t.Jitter),

@@ -247,6 +247,8 @@ type Origin struct {
 	Tick     time.Time `json:"tick,omitzero"`
 	Previous time.Time `json:"previous,omitzero"`
 	Manual   bool      `json:"manual,omitempty"`
+	// OnTime is the last instant at which the run is not late.
+	OnTime time.Time `json:"on_time,omitzero"`
 }
 
 // NewJob is one job to insert.

@@ -12,7 +12,9 @@ type ScheduleStore interface {
 	// SyncSchedules brings the schedules of a service's code in line with what one build declares: new ones are made,
 	// others are changed as PutSchedule does, and those of the code that the build does not declare are marked as orphans
 	// since now, or removed; but not those that another program of the very same build has declared. Schedules of other
-	// services and those from data stay as they are.
+	// services and those from data stay as they are. While a newer build of the service is at work, nothing is changed:
+	// what that one declares is the inventory. An [OwnedError], and then nothing is changed, when a schedule from data has
+	// the name.
 	SyncSchedules(ctx context.Context, s ScheduleSync) error
 
 	// PutSchedule makes a schedule from data, or changes the one of this name, in tx, or in a transaction of the store's

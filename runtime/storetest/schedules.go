@@ -449,6 +449,9 @@ var schedulesCases = []testCase{
 			e.Errorf("due for a build that declares nothing: %v", got)
 		}
 		before := e.schedule(night)
+		if err := e.s.RetireBuild(e.ctx, jobrt.Actor{Name: "ann"}, service, "v2"); err != nil {
+			e.Fatal(err)
+		}
 		e.sync("v1", false, daily("default"), daily("night"))
 		if after := e.schedule(night); !after.OrphanSince.IsZero() || !after.Cursor.Equal(before.Cursor) {
 			e.Errorf("back again: %+v", after)
@@ -456,6 +459,25 @@ var schedulesCases = []testCase{
 		e.sync("v3", true, daily("default", builtBy("v3")))
 		if got := e.scheduleNames(jobrt.ScheduleFilter{}); !slices.Equal(got, []string{"default", "tenant-42"}) {
 			e.Errorf("schedules %v, want night removed", got)
+		}
+	}},
+	{name: "an older build changes nothing while a newer one is at work, and takes over once that is retired", run: func(e *env) {
+		e.sync("v1", false, daily("default"), daily("night"))
+		e.workerOf(e.s, func(w *jobrt.WorkerInfo) { w.Build = "v2" })
+		e.sync("v2", true, daily("default", builtBy("v2"), withCron("0 4 * * *")))
+		e.sync("v1", false, daily("default"), daily("night"))
+		if got := e.scheduleNames(jobrt.ScheduleFilter{}); !slices.Equal(got, []string{"default"}) {
+			e.Errorf("schedules %v, want those of the newer build", got)
+		}
+		if i := e.schedule(daily("default").ScheduleID); i.Spec.Cron != "0 4 * * *" || i.Build != "v2" {
+			e.Errorf("got %+v, want the newer build's", i)
+		}
+		if err := e.s.RetireBuild(e.ctx, jobrt.Actor{Name: "ann"}, service, "v2"); err != nil {
+			e.Fatal(err)
+		}
+		e.sync("v1", false, daily("default"), daily("night"))
+		if i := e.schedule(daily("default").ScheduleID); i.Spec.Cron != "0 2 * * *" || i.Build != "v1" {
+			e.Errorf("got %+v, want that of the build that was rolled back to", i)
 		}
 	}},
 	{name: "programs of one build may each declare a part", run: func(e *env) {

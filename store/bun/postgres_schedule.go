@@ -34,6 +34,11 @@ func (p *postgres) look(ctx context.Context, f func(q querier, at time.Time) err
 	return f(p.own(), time.UnixMicro(us).UTC())
 }
 
+// beginScheduleSync implements scheduleDialect.
+func (p *postgres) beginScheduleSync(ctx context.Context, q querier, s jobrt.ScheduleSync, _ time.Time) ([]string, error) {
+	return p.beginSync(ctx, q, s.Service, s.Build)
+}
+
 // lockSchedulesSQL locks rows in one order, so that two callers never wait for each other.
 //
 // In: [{kind, name}, …]. Out: scheduleColumns.

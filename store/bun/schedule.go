@@ -18,6 +18,8 @@ type scheduleDialect interface {
 	// look runs f, which only reads. at is the database's clock.
 	look(ctx context.Context, f func(q querier, at time.Time) error) error
 
+	// beginScheduleSync returns the newer builds at work, whose inventory is the one that counts: see beginSync.
+	beginScheduleSync(ctx context.Context, q querier, s jobrt.ScheduleSync, at time.Time) ([]string, error)
 	// lockSchedules reads and locks the given rows, those that others have locked too when wait is set; it leaves out
 	// the rest.
 	lockSchedules(ctx context.Context, q querier, ids []jobrt.ScheduleID, wait bool) ([]jobrt.ScheduleInfo, error)
@@ -128,6 +130,10 @@ func (s *Store) SyncSchedules(ctx context.Context, sync jobrt.ScheduleSync) erro
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	err := s.d.change(ctx, nil, func(q querier, at time.Time) error {
+		newer, err := s.d.beginScheduleSync(ctx, q, sync, at)
+		if err != nil || len(newer) > 0 {
+			return err
+		}
 		declared := make(map[jobrt.ScheduleID]bool, len(sync.Schedules))
 		for _, n := range sync.Schedules {
 			declared[n.ScheduleID] = true

@@ -24,6 +24,13 @@ func (d *sqliteDialect) look(ctx context.Context, f func(q querier, at time.Time
 	})
 }
 
+// beginScheduleSync implements scheduleDialect.
+func (d *sqliteDialect) beginScheduleSync(
+	ctx context.Context, q querier, s jobrt.ScheduleSync, at time.Time,
+) ([]string, error) {
+	return d.beginSync(ctx, q, at.UnixMicro(), s.Service, s.Build)
+}
+
 // sqliteLockSchedules reads rows; the write lock is held.
 //
 //	?1 [{kind, name}, …]

@@ -1,0 +1,278 @@
+package jobrt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/jobgen/jobgen/internal/timetable"
+)
+
+// scheduler fires the schedules of a pool's service. Every pool has one; of several that look at the same schedule at
+// once the store lets one have its way.
+type scheduler struct {
+	pool     *Pool
+	declared []ScheduleID // of the code, by this build
+	changed  chan struct{}
+	// tables are the timetables that were asked for, by Timing. Only the loop uses them.
+	tables map[string]*timetable.Table
+	// ahead is how far the store's clock is ahead of this process's.
+	ahead atomic.Int64
+}
+
+const (
+	// scheduleEvery bounds how late a schedule is noticed that another process has made or changed.
+	scheduleEvery = 500 * time.Millisecond
+	// scheduleBatch bounds the schedules of one transaction.
+	scheduleBatch = 100
+	// keptTables bounds the timetables in memory.
+	keptTables = 10_000
+)
+
+func newScheduler(p *Pool) *scheduler {
+	s := &scheduler{pool: p, changed: make(chan struct{}, 1), tables: make(map[string]*timetable.Table)}
+	for _, n := range p.registry.declaredSchedules(p.client, p.config.Build) {
+		s.declared = append(s.declared, n.ScheduleID)
+	}
+	return s
+}
+
+// sync records what the build declares.
+func (p *Pool) syncSchedules(ctx context.Context) error {
+	return p.store.SyncSchedules(ctx, ScheduleSync{
+		Service: p.catalog.Service, Build: p.config.Build, Remove: p.config.RemoveOrphanSchedules,
+		Schedules: p.registry.declaredSchedules(p.client, p.config.Build),
+	})
+}
+
+// wake makes the loop look at once. It never blocks.
+func (s *scheduler) wake() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *scheduler) run(ctx context.Context) {
+	for try := 0; ; {
+		next, err := s.round(ctx)
+		if err != nil {
+			try++
+			if !pause(ctx, try) {
+				return
+			}
+			continue
+		}
+		try = 0
+		wait := scheduleEvery
+		if next >= 0 {
+			wait = min(max(next, time.Millisecond), scheduleEvery)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-s.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// round looks at all schedules that are due, and returns the time until the next one is; negative for none.
+func (s *scheduler) round(ctx context.Context) (next time.Duration, err error) {
+	for {
+		var due DueSchedules
+		asked := time.Now()
+		err := s.pool.health.call(ctx, func(ctx context.Context) (err error) {
+			due, err = s.pool.store.DueSchedules(ctx, DueRequest{
+				Service: s.pool.catalog.Service, Kinds: s.pool.kinds, Declared: s.declared, Limit: scheduleBatch,
+			})
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+		s.ahead.Store(int64(due.Now.Sub(asked.Round(0)) - time.Since(asked)/2))
+		if len(due.Schedules) == 0 {
+			return due.Next, nil
+		}
+		if err := s.fireAll(ctx, due); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// now is the store's clock, as far as this process knows it.
+func (s *scheduler) now() time.Time {
+	return time.Now().Round(0).Add(time.Duration(s.ahead.Load()))
+}
+
+// fireAll fires schedules that are due, as many as it can in one transaction. One whose run has a unique key has a
+// transaction to itself, because it may have to wait for another one that holds the key.
+func (s *scheduler) fireAll(ctx context.Context, due DueSchedules) error {
+	var together, alone []Firing
+	for i := range due.Schedules {
+		f := s.look(ctx, &due.Schedules[i], due.Now)
+		keyed := slices.ContainsFunc(f.Runs, func(r NewRun) bool {
+			return slices.ContainsFunc(r.Jobs, func(n NewJob) bool { return n.UniqueKey != nil })
+		})
+		if keyed {
+			alone = append(alone, f)
+		} else {
+			together = append(together, f)
+		}
+	}
+	if len(together) > 0 {
+		err := s.fire(ctx, together)
+		switch {
+		case err == nil:
+		case transient(err) || ctx.Err() != nil:
+			return err
+		default: // one of them spoils it for all
+			alone = append(together, alone...)
+		}
+	}
+	for _, f := range alone {
+		err := s.fire(ctx, []Firing{f})
+		if err != nil && !transient(err) && ctx.Err() == nil {
+			s.complain(f.ScheduleID, err)
+			err = s.fire(ctx, []Firing{{ScheduleID: f.ScheduleID, Seq: f.Seq, Error: err.Error(), Retry: lookAgain}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fire sends firings, and wakes whoever has something to do now.
+func (s *scheduler) fire(ctx context.Context, batch []Firing) error {
+	var fired []Fired
+	err := bounded(ctx, func(ctx context.Context) (err error) {
+		fired, err = s.pool.store.FireSchedules(ctx, batch)
+		return err
+	})
+	if ctx.Err() == nil && (err == nil || transient(err)) {
+		s.pool.health.report(err)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range fired {
+		if !fired[i].Fired {
+			continue
+		}
+		for _, run := range batch[i].Runs {
+			s.pool.client.stored(run.Jobs)
+		}
+	}
+	return nil
+}
+
+// complain tells the log of a schedule that cannot fire.
+func (s *scheduler) complain(id ScheduleID, err error) {
+	s.pool.log.Error("schedule cannot fire; it is tried again", "kind", id.Kind, "schedule", id.Name, "in", lookAgain, "err", err)
+}
+
+// look decides what a schedule that is due brings. What is wrong with it is part of the firing.
+func (s *scheduler) look(ctx context.Context, i *ScheduleInfo, now time.Time) Firing {
+	f := Firing{ScheduleID: i.ScheduleID, Seq: i.Seq}
+	broken := func(err error) Firing {
+		if i.Error != err.Error() {
+			s.complain(i.ScheduleID, err)
+		}
+		f.Error, f.Retry, f.Runs = err.Error(), lookAgain, nil
+		return f
+	}
+	spec := i.Effective()
+	table, err := s.table(spec)
+	if err != nil {
+		return broken(err)
+	}
+	plan, err := planTicks(i, table, now)
+	if err != nil {
+		return broken(err)
+	}
+	f.Cursor, f.NextTick, f.NextAt, f.Missed = plan.cursor, plan.nextTick, plan.nextAt, plan.missed
+	ticks, skipped := overlapping(plan.ticks, spec.Overlap, i.LastLive)
+	f.Skipped = skipped
+	before, last := i.LastTick, ID{}
+	if i.LastLive {
+		last = i.LastJob
+	}
+	for _, tick := range ticks {
+		run, err := s.build(ctx, i, Origin{Tick: tick, Previous: before, OnTime: tick.Add(table.Jitter(i.Text(), tick, spec.Jitter)).Add(spec.grace())}, ID{})
+		if err != nil {
+			return broken(err)
+		}
+		follow(&run, last, spec.Overlap)
+		f.Runs = append(f.Runs, run)
+		before, last = tick, run.Jobs[0].ID
+	}
+	return f
+}
+
+// overlapping leaves out the ticks that the overlap policy does not run. live is set while the last run's job is.
+func overlapping(ticks []time.Time, policy OverlapPolicy, live bool) (run []time.Time, skipped int) {
+	switch {
+	case len(ticks) == 0:
+		return nil, 0
+	case policy == OverlapSkip && live:
+		return nil, len(ticks)
+	case policy == OverlapSkip:
+		return ticks[:1], len(ticks) - 1
+	}
+	return ticks, 0
+}
+
+// follow makes a run wait for the end of the last one, unless they may overlap.
+func follow(run *NewRun, last ID, policy OverlapPolicy) {
+	if last.IsZero() || policy == OverlapAllow || policy == "" {
+		return
+	}
+	job := &run.Jobs[0]
+	job.Parents = append(job.Parents, Parent{ID: last, On: IfEnded, Slot: SlotNone})
+}
+
+// build makes a run's jobs. id is that of its job; zero for a new one.
+func (s *scheduler) build(ctx context.Context, i *ScheduleInfo, o Origin, id ID) (NewRun, error) {
+	reg := s.pool.registry.lookup(i.Kind)
+	if reg == nil {
+		return NewRun{}, fmt.Errorf("no job %s in this program", i.Kind)
+	}
+	spec := i.Effective()
+	opts := append(spec.Options.options(), option(func(e *enqueue) error {
+		e.job.Origin.Schedule, e.job.Origin.Tick, e.job.Origin.Previous = i.Name, o.Tick, o.Previous
+		e.job.Origin.Manual, e.job.Origin.OnTime = o.Manual, o.OnTime
+		return nil
+	}))
+	if !id.IsZero() {
+		opts = append(opts, WithID(id))
+	}
+	jobs, err := reg.newRun(ctx, s.pool.client, i, opts)
+	if err != nil {
+		return NewRun{}, err
+	}
+	return NewRun{Tick: o.Tick, Manual: o.Manual, Jobs: jobs}, nil
+}
+
+// table returns the timetable of a spec.
+func (s *scheduler) table(spec ScheduleSpec) (*timetable.Table, error) {
+	key := spec.Timing()
+	if t := s.tables[key]; t != nil {
+		return t, nil
+	}
+	t, err := s.pool.registry.timetable(spec)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.tables) >= keptTables {
+		clear(s.tables)
+	}
+	s.tables[key] = t
+	return t, nil
+}
