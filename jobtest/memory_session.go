@@ -3,6 +3,7 @@ package jobtest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -262,6 +263,9 @@ func (s *session) TakeDuty(ctx context.Context, name string, every time.Duration
 	return true, nil
 }
 
+// dutyKeep is how long a duty that nobody takes is kept. One that is missing is due, as they are.
+const dutyKeep = 24 * time.Hour
+
 func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 	if err := asked(ctx); err != nil {
 		return err
@@ -291,6 +295,7 @@ func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
 	}
 	s.m.trimOverrides(now)
 	s.m.trimBuilds(now)
+	maps.DeleteFunc(s.m.duties, func(_ string, next time.Time) bool { return next.Before(now.Add(-dutyKeep)) })
 	for key, u := range s.m.uniques {
 		if s.m.live[u.holder] == nil && !now.Before(u.until) {
 			delete(s.m.uniques, key)

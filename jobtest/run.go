@@ -44,7 +44,7 @@ func (o Outcome) String() string {
 // RunNext runs the ready job that comes first, over all queues, among the kinds of reg, and returns how its attempt
 // ended. It runs in a pool of its own, exactly as in a worker: decoding, timeout, panics, retries and all. It returns
 // once the attempt is settled. What has come due by the store's clock, or waits for what has ended, is ready. When
-// nothing is, the test fails with a list of what there is.
+// nothing is, the test fails with a list of what there is. What an override holds is left alone, as a worker would.
 func (e *Env) RunNext(tb testing.TB, reg *jobrt.Registry) Outcome {
 	tb.Helper()
 	outcome, ok := e.runNext(tb, reg)
@@ -91,6 +91,9 @@ func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[
 		tb.Fatalf("jobtest: %v", err)
 	}
 	info, err := env.Store.Job(ctx, h.ID())
+	for _, o := range info.Held {
+		tb.Fatalf("jobtest: %s %s cannot run: %s of %s is in force, set by %s", job.Kind, h.ID(), o.Setting, o.Target, o.By)
+	}
 	if err != nil || info.State != jobrt.StateReady {
 		tb.Fatalf("jobtest: %s %s cannot run: it is %s: %v", job.Kind, h.ID(), info.State, err)
 	}
@@ -153,15 +156,16 @@ func (e *Env) ready(tb testing.TB, reg *jobrt.Registry) (jobrt.JobInfo, bool) {
 	return e.Store.next(reg.Kinds())
 }
 
-// next returns the ready job that comes first among kinds, over all queues.
+// next returns the ready job that comes first among kinds, over all queues, and that no override holds.
 func (m *Memory) next(kinds []string) (jobrt.JobInfo, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.promote(m.now(), len(m.live))
+	overrides := m.standing(everyTarget)
 	var first *row
 	for _, waiting := range m.ready {
 		for _, r := range waiting {
-			if slices.Contains(kinds, r.info.Kind) {
+			if slices.Contains(kinds, r.info.Kind) && len(jobrt.Holds(overrides, r.info.Queue, r.info.Kind)) == 0 {
 				if first == nil || compareRows(r, first) < 0 {
 					first = r
 				}

@@ -265,3 +265,24 @@ func TestATransactionThatEndedIsRefused(t *testing.T) {
 		t.Error("a transaction of another store was accepted")
 	}
 }
+
+func TestWhatAnOverrideHoldsIsNotRun(t *testing.T) {
+	ctx, env := jobtest.New(t)
+	if _, err := EnqueueSendInvoice(ctx, ann); err != nil {
+		t.Fatal(err)
+	}
+	pause := jobrt.Override{Target: jobrt.TargetKind(SendInvoiceJob.Kind), Setting: jobrt.SettingPaused, Value: "true"}
+	if err := env.Store.SetOverride(ctx, jobrt.Actor{Name: "bob"}, pause); err != nil {
+		t.Fatal(err)
+	}
+	reg := registry(t, sendInvoice)
+	if ran := env.Drain(t, reg); len(ran) != 0 {
+		t.Errorf("%v ran while its kind was paused", ran)
+	}
+	if err := env.Store.ClearOverride(ctx, jobrt.Actor{Name: "bob"}, pause.Target, pause.Setting); err != nil {
+		t.Fatal(err)
+	}
+	if ran := env.Drain(t, reg); len(ran) != 1 || ran[0].Verdict != jobrt.VerdictSucceeded {
+		t.Errorf("%v ran after the pause, want the job", ran)
+	}
+}

@@ -61,7 +61,7 @@ func (c *controls) ask(ctx context.Context, worker ID) error {
 	if err != nil {
 		return err
 	}
-	c.apply(got)
+	c.apply(slices.DeleteFunc(got.Overrides, c.elsewhere))
 	if !got.Retired.Equal(c.retired) {
 		if err := c.pool.syncAgain(ctx); err != nil {
 			return err // retired stays, so this is done again
@@ -71,15 +71,28 @@ func (c *controls) ask(ctx context.Context, worker ID) error {
 	return c.pool.breakers.refresh(ctx)
 }
 
-func (c *controls) apply(got Controls) {
+// elsewhere reports whether an override is about a queue or a kind that this pool does not serve.
+func (c *controls) elsewhere(o Override) bool {
+	switch class, name := splitTarget(o.Target); class {
+	case "queue":
+		return !slices.ContainsFunc(c.pool.groups, func(g *group) bool { return g.serves(name) })
+	case "kind":
+		return !slices.ContainsFunc(c.pool.kinds, func(kind string) bool {
+			return kind == name || c.pool.registry.lookup(kind).kind == name
+		})
+	}
+	return false
+}
+
+func (c *controls) apply(overrides []Override) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.now.Load()
-	if slices.EqualFunc(was.overrides, got.Overrides, Override.equal) {
+	if slices.EqualFunc(was.overrides, overrides, Override.equal) {
 		return
 	}
-	c.tell(was.overrides, got.Overrides)
-	c.steer(got.Overrides)
+	c.tell(was.overrides, overrides)
+	c.steer(overrides)
 }
 
 // again steers by what has changed in this process: a breaker.

@@ -15,8 +15,8 @@ var (
 	// ErrUncertain: the answer to a commit was lost; the job may or may not be stored. The Handle that comes with it is
 	// valid: enqueue again with WithID(handle.ID()) and nothing runs twice.
 	ErrUncertain = errors.New("outcome of the commit is unknown")
-	// ErrNotFound: no job has this id, or it has been removed after its retention.
-	ErrNotFound = errors.New("job not found")
+	// ErrNotFound: no job, batch, worker or build has this id or name, or it has been removed after its retention.
+	ErrNotFound = errors.New("not found")
 	// ErrLeaseLost: the worker's lease ran out; its jobs may run elsewhere. It is the cause of a cancelled handler context.
 	ErrLeaseLost = errors.New("worker lease lost")
 	// ErrStopped: the pool stops. It is the cause of a cancelled handler context.

@@ -140,6 +140,25 @@ var upkeepCases = []testCase{
 		e.wantHeld(newJob(unique("live")), live)
 		e.insert(newJob(unique("window")))
 	}},
+	{name: "maintenance keeps duties that are not due", run: func(e *env) {
+		w := e.worker()
+		take := func(want bool) {
+			e.Helper()
+			if took, err := w.session.TakeDuty(e.ctx, "yearly", 100*time.Hour); err != nil || took != want {
+				e.Fatalf("took the duty: %v, %v; want %v", took, err, want)
+			}
+		}
+		take(true)
+		e.advance(90 * time.Hour)
+		w.register(w.id)
+		e.maintain(w)
+		take(false)
+		e.advance(50 * time.Hour)
+		w.register(w.id)
+		e.maintain(w)
+		take(true)
+		take(false)
+	}},
 	{name: "maintenance does not save a lost worker's jobs from rescue", run: func(e *env) {
 		w, keeper := e.worker(), e.worker()
 		e.insert(newJobs(2)...)

@@ -21,6 +21,8 @@ const (
 	upkeepBatch = 5000
 	// workerKeep is how long the row of a lost worker is kept for people to read.
 	workerKeep = time.Hour
+	// dutyKeep is how long a duty that nobody takes is kept.
+	dutyKeep = 24 * time.Hour
 )
 
 // Maintain implements [jobrt.Session].
@@ -277,9 +279,19 @@ DELETE FROM {workers} WHERE id = ANY (ARRAY(
 	WHERE lease_until <= statement_timestamp() AND renewed_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
 	LIMIT $2::integer FOR UPDATE SKIP LOCKED)) AND lease_until <= statement_timestamp()`
 
+// trimDutiesSQL deletes duties that nobody has taken for long, those of builds that are gone say. One that is missing is
+// due, as they are.
+//
+// In: microseconds, limit.
+const trimDutiesSQL = `
+DELETE FROM {duties} WHERE ctid = ANY (ARRAY(
+	SELECT ctid FROM {duties} WHERE next_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
+	LIMIT $2::integer FOR UPDATE SKIP LOCKED))`
+
 func (s *pgSession) trimRest(ctx context.Context) error {
 	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch),
-		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch), s.repeat(ctx, trimBuildsSQL, micros(buildKeep), upkeepBatch))
+		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch), s.repeat(ctx, trimBuildsSQL, micros(buildKeep), upkeepBatch),
+		s.repeat(ctx, trimDutiesSQL, micros(dutyKeep), upkeepBatch))
 }
 
 // now is the server's clock.

@@ -153,6 +153,12 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 				return err
 			})
 		},
+		func() (int64, error) { // a duty that is missing is due, as these are
+			return 0, s.d.write(ctx, nil, func(q querier, now int64) error {
+				_, err := q.exec(ctx, s.d.names.sql(`DELETE FROM {duties} WHERE next_at < ?1`), now-micros(dutyKeep))
+				return err
+			})
+		},
 		func() (n int64, err error) {
 			err = s.d.write(ctx, nil, func(q querier, now int64) error {
 				n, err = q.exec(ctx, s.d.names.sql(sqliteForgetBuilds), now-micros(buildKeep), sqliteForgetBatch)
