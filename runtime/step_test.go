@@ -121,6 +121,35 @@ func TestAnOperatorsRetryGoesOnAfterTheLastStep(t *testing.T) {
 	})
 }
 
+func TestAStepOutlivesItsWorkerAndOneThatWasCutOffRunsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Long")
+		h, ref := claimed(t, b.store, b, job) // by a worker that vanishes within the second step
+		if err := b.store.SaveStep(b.ctx, ref, "first", []byte(`40`)); err != nil {
+			t.Fatal(err)
+		}
+		second := 0
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			one, err := jobrt.Step(ctx, "first", func(context.Context) (int, error) { panic("run again") })
+			if err != nil {
+				return done{}, err
+			}
+			if _, err := jobrt.Step(ctx, "second", counted(&second)); err != nil {
+				return done{}, err
+			}
+			return done{one}, b.store.SaveStep(ctx, ref, "third", []byte(`"of the worker that vanished"`))
+		})
+		stop := b.run(jobrt.PoolConfig{})
+		time.Sleep(5 * time.Minute) // bubble time: its lease runs out, the job is rescued and fails at the third step
+		info := b.info(h.ID())
+		if second != 1 || !strings.Contains(info.Error, jobrt.ErrLeaseLost.Error()) {
+			t.Errorf("the second step ran %d times; the job's error is %q; want one run and a lost lease", second, info.Error)
+		}
+		mustStop(t, stop)
+	})
+}
+
 // inJob runs f as the only attempt of a job and returns its error.
 func inJob(t *testing.T, b *bench, f func(ctx context.Context) error) error {
 	t.Helper()
