@@ -149,8 +149,15 @@ func (h *hook[T]) stop(grace time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-h.done:
+		return
 	case <-timer.C:
-		h.log.Warn(h.what+" has not come to its end; calls are left out", "calls", len(h.queue)+1)
+	}
+	h.log.Warn(h.what+" has not come to its end; calls are left out", "calls", len(h.queue)+1)
+	h.giveUp()
+	timer.Reset(settleReserve)
+	select {
+	case <-h.done:
+	case <-timer.C: // it ignores its context
 	}
 }
 
