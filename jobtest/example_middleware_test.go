@@ -87,7 +87,7 @@ func ExampleEnv_pool() {
 }
 
 func ExampleNewWith_encryption() {
-	t := exampleT{} // the *testing.T of your test
+	t := exampleT{}                                                                                  // the *testing.T of your test
 	ring := &jobrt.Keyring{Current: "2026-11", Keys: map[string][]byte{"2026-11": make([]byte, 32)}} // random in your program
 	ctx, env := jobtest.NewWith(t, jobrt.ClientConfig{Encryption: ring})
 	h, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 7, Email: "ann@example.com"})

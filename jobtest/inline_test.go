@@ -66,3 +66,36 @@ func TestInlineJobsHaveRunWhenTheyAreStored(t *testing.T) {
 	env.Elapse(t, reg, outcomes[2].Delay)
 	want("the retry's time", 1, 2, 3, 4, 5, 6, 3)
 }
+
+func TestRunsHeedWhatIsPaused(t *testing.T) {
+	ctx, env := jobtest.New(t)
+	if _, err := EnqueueSendInvoice(ctx, SendInvoice{InvoiceID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	reg := registry(t, sendInvoice)
+	pause := jobrt.Override{Target: "queue:billing", Setting: jobrt.SettingPaused, Value: "true"}
+	if err := env.Store.SetOverride(ctx, jobrt.Actor{Name: "ann"}, pause); err != nil {
+		t.Fatal(err)
+	}
+	if outcomes := env.Drain(t, reg); len(outcomes) != 0 {
+		t.Errorf("ran %v", outcomes)
+	}
+	if says := failureOf(t, func(tb testing.TB) { jobtest.Run(tb, env, reg, SendInvoiceJob, SendInvoice{}) }); says == "" {
+		t.Error("Run of a paused job does not fail")
+	}
+	if err := env.Store.ClearOverride(ctx, jobrt.Actor{Name: "ann"}, pause.Target, pause.Setting); err != nil {
+		t.Fatal(err)
+	}
+	if outcomes := env.Drain(t, reg); len(outcomes) != 2 {
+		t.Errorf("ran %v", outcomes)
+	}
+}
+
+func TestRunRevealsEncryptedResults(t *testing.T) {
+	ring := &jobrt.Keyring{Current: "k", Keys: map[string][]byte{"k": make([]byte, 32)}}
+	_, env := jobtest.NewWith(t, jobrt.ClientConfig{Encryption: ring})
+	receipt, outcome := jobtest.Run(t, env, registry(t, sendInvoice), SendInvoiceJob, SendInvoice{InvoiceID: 7, Email: "a@example.com"})
+	if receipt.MessageID != "m7" || string(outcome.Job.Result) != `{"message_id":"m7"}` {
+		t.Errorf("result %+v, shown as %s", receipt, outcome.Job.Result)
+	}
+}

@@ -126,6 +126,12 @@ func (e *Env) Elapse(tb testing.TB, reg *jobrt.Registry, d time.Duration) []Outc
 	}
 }
 
+func (m *Memory) held(job jobrt.JobInfo) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(jobrt.Holds(m.standing(everyTarget), job.Queue, job.Kind)) > 0
+}
+
 // nextDue is when the first scheduled job of kinds is due.
 func (m *Memory) nextDue(kinds []string) (due time.Time, ok bool) {
 	m.mu.Lock()
@@ -188,6 +194,9 @@ func (e *Env) run(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo) Outcom
 // runUntil is run by a worker that may die.
 func (e *Env) runUntil(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo, d *death) Outcome {
 	tb.Helper()
+	if e.Store.held(info) {
+		tb.Fatalf("jobtest: %s %s cannot run: an override holds it", info.Kind, info.ID)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	defer cancel()
 	only := &singleJob{Memory: e.Store, id: info.ID, settled: make(chan jobrt.Finish, 1)}
@@ -230,6 +239,7 @@ func (e *Env) runUntil(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo, d
 	if err != nil {
 		tb.Fatalf("jobtest: %v", err)
 	}
+	_ = client.Reveal(&after) // a job whose key is missing has an outcome too
 	o := Outcome{Verdict: f.Verdict, Delay: f.Delay, Job: after}
 	if f.Error != nil {
 		o.Error, o.Stack = f.Error.Message, f.Error.Stack

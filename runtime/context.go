@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -97,6 +98,8 @@ type attempt struct {
 	startedAt    time.Time
 	// release asks for a Release; it never blocks. Nil where nobody does it.
 	release func()
+	// committed is set once a transaction of the handler has ended the job.
+	committed atomic.Bool
 	// classified is set once the pool's Classify has been asked.
 	classified bool
 	spared     bool    // it failed and is not charged
@@ -159,9 +162,13 @@ func FinishInTx(ctx context.Context, tx Tx, result any) error {
 	}
 	switch res[0].Status {
 	case Finished:
-		if res[0].Followed && a.release != nil {
-			tx.OnCommit(a.release) // where that cannot be, whoever has the duty comes by within a second
-		}
+		release := res[0].Followed && a.release != nil
+		tx.OnCommit(func() { // where that cannot be, whoever has the duty of releasing comes by within a second
+			a.committed.Store(true)
+			if release {
+				a.release()
+			}
+		})
 		return nil
 	case FinishRefused:
 		return fmt.Errorf("finish job %s in transaction: %w", a.info.ID, res[0].Err)

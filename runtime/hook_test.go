@@ -226,3 +226,29 @@ func TestOnExhaustedDiscardEndsWithItsReason(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatComesAfterFinishInATransactionIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := jobtest.NewMemory()
+		b := newBench(t, store)
+		job := newJob("Ends", retries(0))
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			tx := store.Begin()
+			if err := jobrt.FinishInTx(ctx, tx, done{}); err != nil {
+				return done{}, err
+			}
+			return done{}, errors.Join(tx.Commit(), errors.New("too late"))
+		})
+		var l told
+		stop := b.run(l.config())
+		h := b.enqueue(job, work{})
+		_, _ = b.await(h)
+		mustStop(t, stop)
+		if info := b.info(h.ID()); info.State != jobrt.StateSucceeded || len(l.dead) != 0 || !slices.Equal(l.moved, []string{"succeeded succeeded 1 "}) {
+			t.Errorf("job is %s; told %q and of deaths %v", info.State, l.moved, l.dead)
+		}
+		if log := b.log.String(); !strings.Contains(log, "too late") || strings.Contains(log, "job is dead") {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}

@@ -184,6 +184,14 @@ func sealedIn(value []byte) (e sealed, ok bool) {
 	return *env.Sealed, true
 }
 
+// plainSize is about the length of a value that may be encrypted, in bytes.
+func plainSize(value []byte) int {
+	if e, ok := sealedIn(value); ok {
+		return base64.StdEncoding.DecodedLen(len(e.Data))
+	}
+	return len(value)
+}
+
 // open decrypts a value; one that is not encrypted is returned as it is.
 func (s *sealer) open(what, kind string, value []byte) ([]byte, error) {
 	e, ok := sealedIn(value)

@@ -35,6 +35,8 @@ type Outgoing struct {
 	RunAt time.Time
 	Delay time.Duration
 	Tags  []string
+	// Trace is the W3C trace context: see [WithTrace]. One that is invalid is left out.
+	Trace string
 
 	job    *NewJob
 	inTx   bool
@@ -84,13 +86,28 @@ func putAll(all, given []*Outgoing) error {
 // put writes the changed fields to the job.
 func (o *Outgoing) put() error {
 	e := enqueue{job: *o.job}
-	e.job.Tags = nil
-	opts := []EnqueueOption{Queue(o.Queue), Priority(o.Priority), Retry(o.MaxRetries), Tags(o.Tags...), Delay(o.Delay)}
-	if !o.RunAt.IsZero() {
-		opts = append(opts, At(o.RunAt))
+	var opts []EnqueueOption
+	change := func(changed bool, opt EnqueueOption) {
+		if changed {
+			opts = append(opts, opt)
+		}
+	}
+	change(o.Queue != e.job.Queue, Queue(o.Queue))
+	change(o.Priority != e.job.Priority, Priority(o.Priority))
+	change(o.MaxRetries != e.job.MaxRetries, Retry(o.MaxRetries))
+	if !slices.Equal(o.Tags, e.job.Tags) {
+		e.job.Tags = nil
+		opts = append(opts, Tags(o.Tags...))
+	}
+	if o.Delay != e.job.Delay || !o.RunAt.Equal(e.job.RunAt) {
+		opts = append(opts, Delay(o.Delay))
+		change(!o.RunAt.IsZero(), At(o.RunAt))
 	}
 	if err := e.applyAll(opts); err != nil {
 		return fmt.Errorf("enqueue middleware: %w", err)
+	}
+	if o.Trace != e.job.Trace {
+		e.job.Trace = validTrace(o.Trace)
 	}
 	*o.job = e.job
 	return nil
@@ -113,7 +130,7 @@ func (c *Client) pass(ctx context.Context, jobs []NewJob, asked int, inTx bool, 
 	for i := range jobs {
 		j := &jobs[i]
 		out[i] = &Outgoing{
-			Queue: j.Queue, Priority: j.Priority, MaxRetries: j.MaxRetries, RunAt: j.RunAt, Delay: j.Delay, Tags: slices.Clone(j.Tags),
+			Queue: j.Queue, Priority: j.Priority, MaxRetries: j.MaxRetries, RunAt: j.RunAt, Delay: j.Delay, Tags: slices.Clone(j.Tags), Trace: j.Trace,
 			job: j, inTx: inTx, follow: i >= asked,
 		}
 	}

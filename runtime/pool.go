@@ -49,8 +49,8 @@ type PoolConfig struct {
 	Classify func(err error) Classification
 	// OnDead is told of each job that this process has made dead, once that is durable: by its last attempt, or by taking
 	// it back from the third worker that it took down. It is called at most once for a death, and not at all when the
-	// process dies before: what must happen belongs into a job, by on-failure=. Calls come one after the other, with 10 s
-	// each until ctx ends; when more than 1,024 wait, further ones are left out and counted in the log.
+	// process dies before: what must happen belongs into a job, by on-failure=. Calls of one pool come one after the
+	// other, with 10 s each until ctx ends; when more than 1,024 wait, further ones are left out and counted in the log.
 	OnDead func(ctx context.Context, job DeadJob)
 	// OnTransition is told how each attempt of this process has ended, under the same conditions as OnDead.
 	OnTransition func(ctx context.Context, t Transition)

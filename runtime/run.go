@@ -119,6 +119,10 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 		}
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
 		f.Error = a.concealError(f.Error)
+		if a.committed.Load() && f.Verdict != VerdictSucceeded {
+			p.log.Warn("job has ended in a transaction of its handler; what came after that changes nothing", "id", job.ID, "kind", job.Kind, "verdict", f.Verdict, "err", textOf(f.Error))
+			f = Finish{Ref: f.Ref, Verdict: VerdictSucceeded, Worker: a.worker, StartedAt: a.startedAt, Ran: ran}
+		}
 		p.client.sealer.sealEnd(&f, job.Kind, reg.kind)
 		p.breakers.ended(reg.kind, job.Ref, f.Verdict)
 		p.tally.note(job, reg.kind, &f, a.spared, a.startedAt.Sub(job.RunAt), ran)
@@ -128,6 +132,13 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 	}()
 	f = p.judge(ctx, reg, job, a, result, err)
 	judged = true
+}
+
+func textOf(e *AttemptError) string {
+	if e == nil {
+		return ""
+	}
+	return e.Message
 }
 
 // withTimeout adds the job's timeout, if it has one.

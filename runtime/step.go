@@ -228,7 +228,7 @@ func (s *steps) load(ctx context.Context, a *attempt) error {
 	s.loaded, s.stored = true, make(map[string][]byte, len(known))
 	for _, step := range known {
 		s.stored[step.Name] = step.Result
-		s.bytes += len(step.Result)
+		s.bytes += plainSize(step.Result)
 	}
 	s.count = len(known)
 	return nil
