@@ -206,6 +206,7 @@ func (m *Memory) leave(r *row) {
 func (m *Memory) end(r *row, state jobrt.State, now time.Time) {
 	r.info.State, r.info.FinishedAt = state, now
 	r.ended = r.outcome()
+	r.info.CancelRequested = ""
 	if state != jobrt.StateDead {
 		r.info.Expires, r.info.LimitKey = 0, ""
 	}

@@ -134,7 +134,7 @@ func (s *session) Controls(ctx context.Context, worker jobrt.ID) (jobrt.Controls
 	})
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	return jobrt.Controls{Overrides: overrides, Retired: s.m.lastRetired(s.info.Service)}, err
+	return jobrt.Controls{Overrides: overrides, Cancels: s.m.cancels(worker), Retired: s.m.lastRetired(s.info.Service)}, err
 }
 
 // moveOverrides gives the overrides of one worker to another.

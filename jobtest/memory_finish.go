@@ -56,14 +56,16 @@ func (m *Memory) finish(own *Tx, f jobrt.Finish, now time.Time) jobrt.FinishResu
 		}
 	}
 	if own == nil {
+		cancelled := r.judge(f.Verdict) != f.Verdict
 		m.settle(r, f, now)
-		return jobrt.FinishResult{Status: jobrt.Finished, Followed: !r.info.State.Live() && r.followed()}
+		return jobrt.FinishResult{Status: jobrt.Finished, Followed: !r.info.State.Live() && r.followed(), Cancelled: cancelled}
 	}
 	r.locked = own
 	own.locks = append(own.locks, r)
 	own.finished[f.Ref] = true
 	own.work = append(own.work, func() { m.settle(r, f, now) })
-	return jobrt.FinishResult{Status: jobrt.Finished, Followed: !again(r.judge(f.Verdict)) && r.followed()}
+	verdict := r.judge(f.Verdict)
+	return jobrt.FinishResult{Status: jobrt.Finished, Followed: !again(verdict) && r.followed(), Cancelled: verdict != f.Verdict}
 }
 
 // checkFinish refuses what a database refuses.
@@ -105,7 +107,10 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 		m.end(r, jobrt.StateSucceeded, now)
 	case jobrt.VerdictCancelled:
 		if verdict != f.Verdict {
-			r.info.Error = r.batch.cancelling
+			if f.Verdict == jobrt.VerdictRetry {
+				r.fail(f, now)
+			}
+			r.info.Error = r.cancelling()
 		}
 		m.end(r, jobrt.StateCancelled, now)
 	case jobrt.VerdictExpired:
@@ -132,12 +137,23 @@ func again(v jobrt.Verdict) bool {
 	return v == jobrt.VerdictRetry || v == jobrt.VerdictSnoozed || v == jobrt.VerdictHandedBack
 }
 
-// judge is the verdict in force: what would run again is cancelled with its batch.
+// judge is the verdict in force: what would run again although it is to be cancelled, or its batch is, ends so.
 func (r *row) judge(v jobrt.Verdict) jobrt.Verdict {
-	if again(v) && r.batch != nil && r.batch.sweep {
+	if again(v) && r.cancelling() != "" {
 		return jobrt.VerdictCancelled
 	}
 	return v
+}
+
+// cancelling is why the job is to be cancelled, empty when it is not.
+func (r *row) cancelling() string {
+	switch {
+	case r.info.CancelRequested != "":
+		return "cancelled by " + r.info.CancelRequested
+	case r.batch != nil && r.batch.sweep:
+		return r.batch.cancelling
+	}
+	return ""
 }
 
 // fail records a failed attempt and charges it.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -136,43 +135,4 @@ func (m *Memory) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error
 	})
 	jobrt.MarkHeld(result, m.standing(everyTarget))
 	return result, nil
-}
-
-// Retry makes the dead or scheduled jobs ready at once.
-func (m *Memory) Retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error) {
-	if err := asked(ctx); err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.now()
-	var changed []jobrt.ID
-	var errs []error
-	for _, id := range ids {
-		r := m.jobs[id]
-		switch {
-		case r == nil:
-		case r.info.State == jobrt.StateScheduled:
-			m.makeReady(r, now)
-			changed = append(changed, id)
-		case r.info.State == jobrt.StateDead:
-			if r.uniqueKey != "" {
-				holder, held := m.liveHolder(r.uniqueKey)
-				if pending := m.pendingKeys[r.uniqueKey]; !held && pending != nil {
-					holder, held = pending.keys[r.uniqueKey], true
-				}
-				if held {
-					errs = append(errs, &jobrt.UniqueConflictError{ID: id, Holder: holder})
-					continue
-				}
-			}
-			if r.info.Reason == jobrt.DeadInDoubt {
-				m.forget(id)
-			}
-			r.info.Attempt, r.info.Crashes, r.suspect = 0, 0, false
-			m.revive(r, now)
-			changed = append(changed, id)
-		}
-	}
-	return changed, errors.Join(errs...)
 }

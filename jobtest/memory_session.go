@@ -212,8 +212,8 @@ func (m *Memory) rescue(r *row, now time.Time) (quarantined bool) {
 		m.end(r, jobrt.StateDead, now)
 		return true
 	}
-	if r.batch != nil && r.batch.sweep {
-		r.info.Error = r.batch.cancelling
+	if why := r.cancelling(); why != "" {
+		r.info.Error = why
 		m.end(r, jobrt.StateCancelled, now)
 		return false
 	}

@@ -87,7 +87,7 @@ func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[
 	if !slices.Contains(reg.Kinds(), job.Kind) {
 		tb.Fatalf("jobtest: the registry has no handler for %s; it has %q", job.Kind, reg.Kinds())
 	}
-	if _, err := env.Store.Retry(ctx, []jobrt.ID{h.ID()}); err != nil { // ready, even with a delay among opts
+	if _, err := env.Store.Operate(ctx, jobrt.Actor{Name: "jobtest"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil { // ready, even with a delay among opts
 		tb.Fatalf("jobtest: %v", err)
 	}
 	info, err := env.Store.Job(ctx, h.ID())

@@ -61,6 +61,7 @@ func (c *controls) ask(ctx context.Context, worker ID) error {
 	if err != nil {
 		return err
 	}
+	c.pool.cancels.ask(got.Cancels)
 	c.apply(slices.DeleteFunc(got.Overrides, c.elsewhere))
 	if !got.Retired.Equal(c.retired) {
 		if err := c.pool.syncAgain(ctx); err != nil {

@@ -21,6 +21,9 @@ var (
 	ErrLeaseLost = errors.New("worker lease lost")
 	// ErrStopped: the pool stops. It is the cause of a cancelled handler context.
 	ErrStopped = errors.New("worker pool is stopping")
+	// ErrCancelled: an operator has cancelled the job. It is matched by the cause of a cancelled handler context, a
+	// [CancelledError].
+	ErrCancelled = errors.New("job was cancelled")
 	// ErrTimeout: the attempt took longer than the job's timeout. It is the cause of a cancelled handler context.
 	ErrTimeout = errors.New("attempt timed out")
 	// ErrNoListen: this store, or the way to it, cannot deliver wake-ups; workers poll.
@@ -101,6 +104,19 @@ type IDTakenError struct {
 func (e *IDTakenError) Error() string {
 	return fmt.Sprintf("job id %s is taken by another job (%s): its kind or arguments differ", e.ID, e.Kind)
 }
+
+// CancelledError says who has cancelled a running job: it is the cause of its handler's context. It matches
+// ErrCancelled.
+type CancelledError struct {
+	By, Reason string
+}
+
+func (e *CancelledError) Error() string {
+	return "cancelled by " + Actor{Name: e.By, Reason: e.Reason}.String()
+}
+
+// Is reports whether target is ErrCancelled.
+func (e *CancelledError) Is(target error) bool { return target == ErrCancelled }
 
 // UniqueConflictError refuses the retry of a dead job whose unique key another live job holds.
 type UniqueConflictError struct {

@@ -109,6 +109,7 @@ type Pool struct {
 	releaser  *releaser
 	gate      *gate
 	held      *heldJobs
+	cancels   *cancels
 	hooks     *hooks
 	health    *health
 	duties    *duties
@@ -154,7 +155,7 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	catalog.Queues = slices.DeleteFunc(catalog.Queues, func(q QueueInfo) bool { return client.ForQueue(q.Name) != client })
 	p := &Pool{
 		client: client, store: client.store, registry: registry, config: config, catalog: catalog,
-		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(),
+		kinds: registry.Kinds(), log: config.Logger, gate: newGate(), held: newHeldJobs(), cancels: newCancels(),
 	}
 	if err := client.sealer.check(catalog.Service, p.kinds); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)

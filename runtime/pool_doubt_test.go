@@ -111,8 +111,8 @@ func TestARetryOfEitherJobInDoubtRunsIt(t *testing.T) {
 				first, second := deadInDoubt(t, store, b, job, func() {})
 				h := []jobrt.Handle[done]{first, second}[i]
 				stop := b.run(jobrt.PoolConfig{})
-				if ids, err := store.Retry(t.Context(), []jobrt.ID{h.ID()}); err != nil || len(ids) != 1 {
-					t.Fatalf("retry: %v, %v", ids, err)
+				if done, err := store.Operate(t.Context(), jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil || !done[0].Changed {
+					t.Fatalf("retry: %+v, %v", done, err)
 				}
 				time.Sleep(time.Minute) // bubble time
 				mustStop(t, stop)

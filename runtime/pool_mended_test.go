@@ -44,7 +44,7 @@ func TestACompensationIsNotRunForAFailureThatWasMended(t *testing.T) {
 			t.Fatalf("the refund is %s, want scheduled", s)
 		}
 		broken = false
-		if _, err := b.store.Retry(t.Context(), []jobrt.ID{mended.ID()}); err != nil {
+		if _, err := b.store.Operate(t.Context(), jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{mended.ID()}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Hour)

@@ -49,7 +49,7 @@ func (p *Pool) work(ctx context.Context, reg *registered, job *ClaimedJob, a *at
 //	           verify=: done → does not run            done, with verify's result
 //	           verify= fails → does not run            stands
 //	           in-doubt=rerun → runs                   settled by its end
-//	           else: dead, in doubt                    stands; Store.Retry removes it
+//	           else: dead, in doubt                    stands; a requeue removes it
 //	busy       does not run: put off                   another job's
 func (p *Pool) call(ctx context.Context, c call, reg *registered, job *ClaimedJob, a *attempt) (result []byte, err error) {
 	defer p.releaseDeps(a)

@@ -193,8 +193,8 @@ func TestAJobDeadInDoubtTellsWhatToDoAndRunsOnRetry(t *testing.T) {
 				t.Errorf("error does not name %s: %s", want, info.Error)
 			}
 		}
-		if ids, err := store.Retry(t.Context(), []jobrt.ID{h.ID()}); err != nil || len(ids) != 1 {
-			t.Fatalf("retry: %v, %v", ids, err)
+		if done, err := store.Operate(t.Context(), jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil || !done[0].Changed {
+			t.Fatalf("retry: %+v, %v", done, err)
 		}
 		time.Sleep(time.Minute) // bubble time
 		mustStop(t, stop)

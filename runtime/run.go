@@ -85,7 +85,11 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		scribe: p.scribe,
 	}
 	a.info.fromSchedule(p.scheduler.now())
-	ctx, cancel := withTimeout(withAttempt(WithClient(epoch, p.client), a), firstPositive(job.Timeout, reg.settings.Timeout))
+	ctx, stop := context.WithCancelCause(withAttempt(WithClient(epoch, p.client), a))
+	defer stop(nil)
+	asked := p.cancels.begin(job.Ref, stop)
+	defer p.cancels.end(job.Ref)
+	ctx, cancel := withTimeout(ctx, firstPositive(job.Timeout, reg.settings.Timeout))
 	defer cancel()
 
 	var result []byte
@@ -100,6 +104,11 @@ func (p *Pool) perform(job ClaimedJob, epoch context.Context) {
 		}
 		p.conclude(ctx, reg, &job, a, ran, result, err)
 	}()
+	if asked != nil {
+		stop(asked)
+		err = asked
+		return
+	}
 	result, err = p.work(ctx, reg, &job, a)
 }
 
@@ -176,6 +185,7 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a 
 		unstored    *resultError
 		back        *putBack
 		doubt       *doubtError
+		asked       *CancelledError
 	)
 	cause := context.Cause(ctx)
 	interrupted := errors.Is(cause, ErrStopped) || errors.Is(cause, ErrLeaseLost)
@@ -185,6 +195,8 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a 
 	case errors.As(err, &unstored):
 		// The work is done: running it again would only do it twice.
 		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, err)
+	case errors.As(cause, &asked) && !errors.As(err, &doubt) && !errors.As(err, &undecodable):
+		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, asked.with(err))
 	case errors.As(err, &back):
 		f.Verdict, f.Delay = back.verdict, back.delay
 	case errors.As(err, &snooze):

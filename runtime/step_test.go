@@ -111,7 +111,7 @@ func TestAnOperatorsRetryGoesOnAfterTheLastStep(t *testing.T) {
 		if info := b.info(h.ID()); len(info.Steps) != 1 || info.Steps[0].Name != "first" || info.Steps[0].Size != 1 || info.Steps[0].Result != nil {
 			t.Errorf("a dead job shows the steps %+v; want the name and the size of one", info.Steps)
 		}
-		if _, err := b.store.Retry(b.ctx, []jobrt.ID{h.ID()}); err != nil {
+		if _, err := b.store.Operate(b.ctx, jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := b.await(h); err != nil || got.Sum != 1 || runs != 1 {
@@ -393,7 +393,7 @@ func TestAStepThatABuildCannotReadParksTheJobAndKeepsItsSteps(t *testing.T) {
 		if info.Reason != jobrt.DeadUndecodable || len(info.Steps) != 1 || !strings.Contains(info.Error, `step "token"`) || strings.Contains(info.Error, "54321") {
 			t.Errorf("job is %s (%s) with steps %+v: %s", info.State, info.Reason, info.Steps, info.Error)
 		}
-		if _, err := b.store.Retry(b.ctx, []jobrt.ID{h.ID()}); err != nil {
+		if _, err := b.store.Operate(b.ctx, jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := b.await(h); err != nil || got.Sum != 54321 {

@@ -84,14 +84,6 @@ type Store interface {
 	// worker serves the kind in that queue.
 	Backlog(ctx context.Context, limit int) ([]Backlog, error)
 
-	// Retry makes the dead or scheduled jobs ready at once, dead ones with attempt and crashes reset. It returns the
-	// ids that it changed; a job in any other state is left alone. A dead job whose unique key has been taken by
-	// another live job is left alone too, and the returned error wraps a [UniqueConflictError] for it while the others
-	// are retried. The intents that a job in doubt has left in the ledger of effects are removed, also those that it
-	// announced and another job, which is not live, has taken over: the operator has seen to them. A job of a batch opens
-	// it again, and the batches that this one is within.
-	Retry(ctx context.Context, ids []ID) ([]ID, error)
-
 	// Sync records a service with its kinds and queues, and its build. It leaves alone what a newer build has recorded that
 	// is at work: see [BuildInfo]. An [OwnedError], and then nothing is recorded, when another
 	// module has the service's name or another service owns the name of a kind or a queue.
@@ -408,6 +400,9 @@ type FinishResult struct {
 	Err error
 	// Followed is set when the job has ended and others, or a batch, wait for it: a Release is due.
 	Followed bool
+	// Cancelled is set when a job that was to be put back has ended as cancelled instead: with its batch, or because
+	// an operator wants it. It may be missing when the same Finish is sent again.
+	Cancelled bool
 }
 
 // FinishStatus says what a Finish did.

@@ -54,6 +54,8 @@ type ControlSession interface {
 type Controls struct {
 	// Overrides in force, by target and setting; those of other workers are left out.
 	Overrides []Override
+	// Cancels are the running jobs of this worker that are to be cancelled.
+	Cancels []CancelRequest
 	// Retired is when a build of the worker's service was last retired, zero for never: then the worker syncs again.
 	Retired time.Time
 }

@@ -264,7 +264,7 @@ func TestShowTellsEverythingButSecrets(t *testing.T) {
 		s.end(jobrt.Finish{Verdict: jobrt.VerdictSucceeded, Result: []byte(`{"token":"hunter2","message_id":"m1"}`)})
 		dead := s.add("DEAD", sendKind, func(j *jobrt.NewJob) { j.Origin.Parent, j.Tags = parent, []string{"mail", "vip"} })
 		s.end(jobrt.Finish{Verdict: jobrt.VerdictRetry, Error: &jobrt.AttemptError{Message: "451 try again", Fingerprint: "00112233aabbccdd"}})
-		_, err := s.store.Retry(t.Context(), []jobrt.ID{dead})
+		_, err := s.store.Operate(t.Context(), jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{dead})
 		s.must(err)
 		s.end(died(jobrt.DeadExhausted))
 		lost := s.add("LOST", lostKind)

@@ -22,7 +22,7 @@ func retryCommand() *cli.Command {
 		Description: "With ids: these jobs. With a filter: the newest dead jobs that match, up to --limit, or all of them with --all.\n" +
 			"A job whose unique key another live job holds stays dead. So does one in doubt, whose interrupted work may have been\n" +
 			"done, unless --in-doubt says that you have asked the other side and it has not happened.",
-		Flags: append(filterFlags(),
+		Flags: append(append(filterFlags(), actorFlags()...),
 			&cli.StringFlag{Name: "batch", Usage: "dead members of the batch `ID`, without those of batches within it"},
 			&cli.BoolFlag{Name: "in-doubt", Usage: "jobs in doubt too: their work is done again"},
 			&cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
@@ -33,7 +33,13 @@ func retryCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return newRetrier(c, s).named(ids) })
+				return withStore(c, bunstore.Check, func(s *bunstore.Store) error {
+					r, err := newRetrier(c, s)
+					if err != nil {
+						return err
+					}
+					return r.named(ids)
+				})
 			}
 			f, err := retryFilter(c)
 			if err != nil {
@@ -46,7 +52,11 @@ func retryCommand() *cli.Command {
 				}
 			}
 			return withStore(c, bunstore.Check, func(s *bunstore.Store) error {
-				return newRetrier(c, s).matching(f, batch, c.Bool("all"))
+				r, err := newRetrier(c, s)
+				if err != nil {
+					return err
+				}
+				return r.matching(f, batch, c.Bool("all"))
 			})
 		},
 	}
@@ -73,12 +83,16 @@ func retryFilter(c *cli.Context) (jobrt.Filter, error) {
 type retrier struct {
 	c       *cli.Context
 	s       jobrt.Store
+	o       *jobrt.Operator
 	retried int
 	failed  int
 	again   []jobrt.JobInfo // in doubt, and about to be retried
 }
 
-func newRetrier(c *cli.Context, s jobrt.Store) *retrier { return &retrier{c: c, s: s} }
+func newRetrier(c *cli.Context, s jobrt.Store) (*retrier, error) {
+	o, err := operatorOf(c, s)
+	return &retrier{c: c, s: s, o: o}, err
+}
 
 // refuse reports a job that stays as it is.
 func (r *retrier) refuse(format string, args ...any) {
@@ -177,43 +191,25 @@ func (r *retrier) retry(ids []jobrt.ID) error {
 		fmt.Fprintln(r.c.App.ErrWriter, oneLine(fmt.Sprintf("jobctl: warning: job %s (%s) was in doubt: its work is done again", job.ID, job.Kind)))
 	}
 	r.again = nil
-	changed, err := r.s.Retry(r.c.Context, ids)
-	conflicts := uniqueConflicts(err)
-	if err != nil && len(conflicts) == 0 {
+	results, err := r.o.Requeue(r.c.Context, ids...)
+	if err != nil {
 		return err
 	}
-	r.retried += len(changed)
-	for _, id := range ids {
-		i := slices.IndexFunc(conflicts, func(e *jobrt.UniqueConflictError) bool { return e.ID == id })
+	for _, done := range results {
+		var conflict *jobrt.UniqueConflictError
 		switch {
-		case slices.Contains(changed, id):
+		case done.Changed:
+			r.retried++
 			if r.c.Bool("json") {
-				if err := printJSON(r.c.App.Writer, map[string]any{"id": id, "retried": true}); err != nil {
+				if err := printJSON(r.c.App.Writer, map[string]any{"id": done.ID, "retried": true}); err != nil {
 					return err
 				}
 			}
-		case i >= 0:
-			r.refuse("%v", conflicts[i])
+		case errors.As(done.Err, &conflict):
+			r.refuse("%v", conflict)
 		default:
-			r.refuse("job %s is no longer dead: somebody else was faster", id)
+			r.refuse("job %s is no longer dead: somebody else was faster", done.ID)
 		}
-	}
-	return nil
-}
-
-// uniqueConflicts returns all conflicts in a tree of errors.
-func uniqueConflicts(err error) []*jobrt.UniqueConflictError {
-	switch e := err.(type) {
-	case *jobrt.UniqueConflictError:
-		return []*jobrt.UniqueConflictError{e}
-	case interface{ Unwrap() error }:
-		return uniqueConflicts(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		var all []*jobrt.UniqueConflictError
-		for _, inner := range e.Unwrap() {
-			all = append(all, uniqueConflicts(inner)...)
-		}
-		return all
 	}
 	return nil
 }

@@ -342,7 +342,7 @@ var graphCases = []testCase{
 			e.Error("backlog shows no waiting jobs")
 		}
 		before := e.job(ids[0])
-		if changed, err := e.s.Retry(e.ctx, ids); err != nil || len(changed) != 0 {
+		if changed, err := e.tryRetry(ids); err != nil || len(changed) != 0 {
 			e.Errorf("retry of waiting jobs: %v, %v; want nothing", changed, err)
 		}
 		e.wantSame(before)

@@ -440,7 +440,7 @@ func (m *model) doRetry() {
 		want = append(want, j.new.ID)
 	}
 	m.note("retry %v: %v", ids, want)
-	got, err := m.s.Retry(m.ctx, ids)
+	got, err := m.tryRetry(ids)
 	if err != nil && len(got) == len(ids) {
 		m.Fatalf("retry: all changed, and %v", err)
 	}

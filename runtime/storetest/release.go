@@ -318,7 +318,7 @@ var releaseCases = []testCase{
 			e.end(w, parent, perish)
 			inParallel(e, 2, func(i int) error {
 				if i == 0 {
-					_, err := e.s.Retry(e.ctx, []jobrt.ID{parent})
+					_, err := e.tryRetry([]jobrt.ID{parent})
 					return err
 				}
 				_, err := keeper.session.Release(e.ctx, 100)

@@ -92,7 +92,7 @@ var retryCases = []testCase{
 		for _, id := range ids[:4] {
 			before = append(before, e.job(id))
 		}
-		changed, err := e.s.Retry(e.ctx, ids)
+		changed, err := e.tryRetry(ids)
 		if err != nil || len(changed) != 0 {
 			e.Fatalf("retry: changed %v, %v; want nothing", changed, err)
 		}
@@ -103,11 +103,11 @@ var retryCases = []testCase{
 	}},
 	{name: "no ids, and one id twice, are fine", run: func(e *env) {
 		w := e.worker()
-		if changed, err := e.s.Retry(e.ctx, nil); err != nil || len(changed) != 0 {
+		if changed, err := e.tryRetry(nil); err != nil || len(changed) != 0 {
 			e.Fatalf("retry of nothing: %v, %v", changed, err)
 		}
 		id := e.dead(w, newJob(), jobrt.DeadPermanent)
-		if changed, err := e.s.Retry(e.ctx, []jobrt.ID{id, id}); err != nil || len(slices.Compact(changed)) != 1 {
+		if changed, err := e.tryRetry([]jobrt.ID{id, id}); err != nil || len(slices.Compact(changed)) != 1 {
 			e.Fatalf("retry of one id twice: %v, %v", changed, err)
 		}
 		wantIDs(e, "claimed", idsOf(w.claim(5)), []jobrt.ID{id})
@@ -131,7 +131,7 @@ var retryCases = []testCase{
 			var mu sync.Mutex
 			total := 0
 			inParallel(e, 4, func(i int) error {
-				changed, err := stores[i%2].Retry(e.ctx, []jobrt.ID{id})
+				changed, err := retryAt(e, stores[i%2], []jobrt.ID{id})
 				mu.Lock()
 				total += len(changed)
 				mu.Unlock()
@@ -158,7 +158,7 @@ var retryCases = []testCase{
 		plain := e.dead(w, newJob(), jobrt.DeadExhausted)
 		holder := e.insert(newJob(unique("a"), delay(time.Hour)))[0]
 		before := e.job(blocked)
-		changed, err := e.s.Retry(e.ctx, []jobrt.ID{free, blocked, plain})
+		changed, err := e.tryRetry([]jobrt.ID{free, blocked, plain})
 		wantSameIDs(e, "retried", changed, []jobrt.ID{free, plain})
 		var conflict *jobrt.UniqueConflictError
 		if !errors.As(err, &conflict) || conflict.ID != blocked || conflict.Holder != holder {
@@ -172,7 +172,7 @@ var retryCases = []testCase{
 		w := e.worker()
 		first := e.dead(w, newJob(unique("a")), jobrt.DeadExhausted)
 		second := e.dead(w, newJob(unique("a")), jobrt.DeadExhausted)
-		changed, err := e.s.Retry(e.ctx, []jobrt.ID{first, second})
+		changed, err := e.tryRetry([]jobrt.ID{first, second})
 		var conflict *jobrt.UniqueConflictError
 		if len(changed) != 1 || !errors.As(err, &conflict) {
 			e.Fatalf("retry: changed %v, %v; want one, and a UniqueConflictError", changed, err)
@@ -186,7 +186,7 @@ var retryCases = []testCase{
 			id := e.dead(w, newJob(unique("race")), jobrt.DeadExhausted)
 			inParallel(e, 2, func(i int) error {
 				if i == 0 {
-					_, err := e.s.Retry(e.ctx, []jobrt.ID{id})
+					_, err := e.tryRetry([]jobrt.ID{id})
 					var conflict *jobrt.UniqueConflictError
 					if errors.As(err, &conflict) {
 						return nil

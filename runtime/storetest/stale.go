@@ -83,7 +83,7 @@ var losses = []loss{
 // retry makes dead or scheduled jobs ready as an operator does; all must change.
 func (e *env) retry(ids ...jobrt.ID) {
 	e.Helper()
-	changed, err := e.s.Retry(e.ctx, ids)
+	changed, err := e.tryRetry(ids)
 	if err != nil {
 		e.Fatalf("retry: %v", err)
 	}

@@ -79,7 +79,7 @@ var stepCases = []testCase{
 			e.wantLost(c.Ref, "late")
 			e.wantSteps(c.ID, want...)
 			if end.Verdict == jobrt.VerdictDead {
-				if _, err := e.s.Retry(e.ctx, []jobrt.ID{c.ID}); err != nil {
+				if _, err := e.tryRetry([]jobrt.ID{c.ID}); err != nil {
 					e.Fatal(err)
 				}
 			}

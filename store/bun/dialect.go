@@ -44,8 +44,6 @@ type dialect interface {
 	// jobs is given a Filter whose Limit is filled.
 	jobs(ctx context.Context, f jobrt.Filter) ([]jobrt.JobInfo, error)
 	backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error)
-	// retry is given distinct ids.
-	retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error)
 	sync(ctx context.Context, c jobrt.Catalog) error
 	open(ctx context.Context, w jobrt.WorkerInfo) (jobrt.Session, error)
 	// finish settles distinct claims, sorted by id. Results are in input order.

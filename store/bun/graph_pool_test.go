@@ -135,7 +135,7 @@ func TestABatchEndsWithItsLastMemberOnEveryDatabase(t *testing.T) {
 			if err != nil || len(dead) != 1 {
 				t.Fatalf("dead jobs %v, %v; want one", dead, err)
 			}
-			if _, err := store.Retry(t.Context(), []jobrt.ID{dead[0].ID}); err != nil {
+			if _, err := store.Operate(t.Context(), jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{dead[0].ID}); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "the report", func() bool { return reported.distinct() == 1 && live(t, store) == 0 })

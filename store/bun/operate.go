@@ -12,6 +12,15 @@ import (
 type operateDialect interface {
 	// audit records one change in q, the transaction that makes it.
 	audit(ctx context.Context, q querier, a jobrt.Actor, action, target string, detail any) error
+	auditAll(ctx context.Context, q querier, a jobrt.Actor, action string, targets []string, detail any) error
+	// inWrite runs f in a transaction of the store's own.
+	inWrite(ctx context.Context, f func(q querier) error) error
+	// lockJobs tells where jobs stand, and keeps those that have not ended there until the end of the transaction. ids are
+	// distinct and sorted; unknown ones are left out.
+	lockJobs(ctx context.Context, q querier, ids []jobrt.ID) (map[jobrt.ID]place, error)
+	// changeJobs does an operation to locked jobs, live and dead ones, that it fits. It returns what became of each that it
+	// has looked at.
+	changeJobs(ctx context.Context, q querier, a jobrt.Actor, o jobrt.Operation, live, dead []jobrt.ID, places map[jobrt.ID]place) (map[jobrt.ID]jobrt.Operated, error)
 	// auditEntries is given a filter whose Limit is within its bounds.
 	auditEntries(ctx context.Context, f jobrt.AuditFilter) ([]jobrt.AuditEntry, error)
 }

@@ -150,3 +150,6 @@ func refArrays(refs []jobrt.Ref) (ids, seqs string) {
 	}
 	return i.value(), s.value()
 }
+
+// timeText is an instant as an argument.
+func timeText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999999Z07:00") }

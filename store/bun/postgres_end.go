@@ -74,12 +74,13 @@ func (p *postgres) end(ctx context.Context, q querier, endings []ending) (int, e
 	return len(ended), err
 }
 
-// putBackSQL finds jobs that were put back to be ended. In: ids. Out: id, and why their batch is cancelled.
+// putBackSQL finds jobs that were put back to be ended. In: ids. Out: id, and why they are cancelled.
 const putBackSQL = `
-SELECT j.id, b.cancelling FROM {jobs} j JOIN {batches} b ON b.id = j.batch_id
-WHERE j.id = ANY ($1::text::uuid[]) AND b.sweep AND j.state <> 'running'`
+SELECT j.id, coalesce('cancelled by ' || j.cancel, b.cancelling)
+FROM {jobs} j LEFT JOIN {batches} b ON b.id = j.batch_id AND b.sweep
+WHERE j.id = ANY ($1::text::uuid[]) AND (j.cancel IS NOT NULL OR b.id IS NOT NULL) AND j.state <> 'running'`
 
-// cancelPutBack ends jobs that were put back although their batch is being cancelled. Should it not come to that, Release
+// cancelPutBack ends jobs that were put back although they are to be cancelled, or their batch is. Should it not come to that, Release
 // does it: they wait for nothing, and so for ever.
 func (p *postgres) cancelPutBack(ctx context.Context, q querier, ids []jobrt.ID) error {
 	if len(ids) == 0 {

@@ -65,7 +65,7 @@ func (s *settlement) set(ref jobrt.Ref, status jobrt.FinishStatus) {
 
 // settled records a claim that was settled now.
 func (s *settlement) settled(c settledClaim) {
-	s.results[s.at[c.Ref]] = jobrt.FinishResult{Status: jobrt.Finished, Followed: c.followed}
+	s.results[s.at[c.Ref]] = jobrt.FinishResult{Status: jobrt.Finished, Followed: c.followed, Cancelled: c.cancelled}
 }
 
 // settledClaim is a claim that a statement has settled.
@@ -73,6 +73,8 @@ type settledClaim struct {
 	jobrt.Ref
 	// followed is set when others or a batch wait for the end of the job.
 	followed bool
+	// cancelled is set when the job was to be put back and has ended instead.
+	cancelled bool
 }
 
 // open returns what of batch is unsettled.
@@ -204,6 +206,7 @@ func (p *postgres) settleOnce(ctx context.Context, q querier, s *settlement, bat
 			return err
 		}
 		for _, c := range done {
+			c.cancelled = sort(to) == toJobs && c.followed
 			s.settled(c)
 		}
 		if hasEffects(part) {
@@ -329,8 +332,8 @@ SELECT d.id, d.lease_seq, (d.followed OR d.batch_id IS NOT NULL) AND l.reason <>
 FROM d JOIN l ON l.id = d.id`
 
 // toJobsSQL puts jobs back: due again after delay_us or, for those handed back, as they were due before. One that has
-// failed in order, without harm to its worker, is no suspect any more. The member of a batch that is being cancelled
-// waits, for nothing but its end: nobody can claim it.
+// failed in order, without harm to its worker, is no suspect any more. One that an operator wants cancelled, or whose batch
+// is being cancelled, waits, for nothing but its end: nobody can claim it.
 const toJobsSQL = `
 WITH x AS MATERIALIZED (
 	SELECT * FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::bigint[], $4::text::boolean[],
@@ -344,7 +347,7 @@ WITH x AS MATERIALIZED (
 ), u AS (
 	UPDATE {jobs} j SET
 		state = CASE
-			WHEN j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
+			WHEN j.cancel IS NOT NULL OR j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
 			WHEN l.delay_us > 0 THEN 'scheduled' ELSE 'ready' END,
 		run_at = CASE WHEN l.handed_back THEN j.run_at
 			ELSE statement_timestamp() + l.delay_us * interval '1 microsecond' END,

@@ -93,12 +93,22 @@ func (s *pgSession) Controls(ctx context.Context, worker jobrt.ID) (jobrt.Contro
 	if err != nil {
 		return jobrt.Controls{}, s.failed("controls", s.p.alone(err))
 	}
+	c := jobrt.Controls{Overrides: overrides}
 	var retired instant
 	_, err = first(ctx, s.work, []any{&retired}, s.p.n.sql(`SELECT max(retired_at) FROM {builds} WHERE service = $1::text`), s.info.Service)
 	if err != nil {
 		return jobrt.Controls{}, s.failed("controls", s.p.alone(err))
 	}
-	return jobrt.Controls{Overrides: overrides, Retired: retired.Time}, nil
+	c.Retired = retired.Time
+	err = collect(ctx, s.work, func(r rows) error {
+		request, err := scanCancel(r)
+		c.Cancels = append(c.Cancels, request)
+		return err
+	}, s.p.n.sql(cancelsSQL), worker.String())
+	if err != nil {
+		return jobrt.Controls{}, s.failed("controls", s.p.alone(err))
+	}
+	return c, nil
 }
 
 // trimOverridesSQL deletes overrides whose time is over, and those of workers that are gone: not at once, because one

@@ -21,7 +21,7 @@ const (
 // come next, because jobs may wait for them.
 func (s *pgSession) Release(ctx context.Context, limit int) (jobrt.Released, error) {
 	r := &release{s: s, Released: jobrt.Released{Next: -1}, queues: make(map[string]bool)}
-	for _, step := range []func(context.Context, int) error{r.sweep, r.fold, r.tell} {
+	for _, step := range []func(context.Context, int) error{r.endCancelled, r.sweep, r.fold, r.tell} {
 		if err := step(ctx, limit); err != nil {
 			return jobrt.Released{}, s.failed("release", err)
 		}

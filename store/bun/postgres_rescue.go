@@ -20,7 +20,7 @@ WHERE id = ANY (ARRAY(
 // it still belongs to that worker: a worker that has registered anew may have taken it over. An attempt that is on record
 // already, of a job with the same id that history has forgotten, holds nothing up.
 //
-// The member of a batch that is being cancelled waits for its end: see toJobsSQL.
+// A job that is to be cancelled waits for its end: see toJobsSQL.
 //
 // In: limit, the crash that makes a job dead. Out: id, lease_seq, queue of each, what it is now, and whether it waits for
 // its end.
@@ -38,7 +38,7 @@ WITH v AS MATERIALIZED (
 	) t
 ), u AS (
 	UPDATE {jobs} j SET state = CASE
-			WHEN j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
+			WHEN j.cancel IS NOT NULL OR j.batch_id IS NOT NULL AND EXISTS (SELECT FROM {batches} b WHERE b.id = j.batch_id AND b.sweep) THEN 'waiting'
 			ELSE 'ready' END,
 		lease_seq = j.lease_seq + 1, lease_owner = NULL, started = false, limited = false, suspect = true,
 		crashes = j.crashes + (j.suspect AND j.started)::integer

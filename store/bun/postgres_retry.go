@@ -2,24 +2,11 @@ package bunstore
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
-
-// hurrySQL makes scheduled jobs ready at once.
-//
-// In: ids. Out: the ids that it changed.
-const hurrySQL = `
-WITH l AS MATERIALIZED (
-	SELECT t.c FROM unnest($1::text::uuid[]) x(id) CROSS JOIN LATERAL (
-		SELECT ctid AS c FROM {jobs} WHERE id = x.id AND state IS NOT DISTINCT FROM 'scheduled' FOR NO KEY UPDATE
-	) t
-)
-UPDATE {jobs} SET state = 'ready', run_at = statement_timestamp()
-WHERE ctid = ANY (ARRAY(SELECT c FROM l)) RETURNING id`
 
 // lockDeadSQL locks dead jobs.
 //
@@ -49,40 +36,8 @@ SELECT id, statement_timestamp(), created_at, lease_seq, settled_seq, timeout_us
 	batch_id, followed, inputs, expires_us, trace, limit_key
 FROM d`
 
-// retry implements dialect.
-func (p *postgres) retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error) {
-	var changed map[jobrt.ID]bool
-	var conflicts []error
-	err := p.inTx(ctx, p.db, func(q querier) error {
-		sorted := slices.SortedFunc(slices.Values(ids), compareIDs)
-		var err error
-		changed = make(map[jobrt.ID]bool)
-		for range 2 { // once more with a fresh snapshot, for rows that were changed meanwhile
-			hurried, err := idSet(ctx, q, p.n.sql(hurrySQL), idArray(sorted))
-			if err != nil {
-				return err
-			}
-			maps.Copy(changed, hurried)
-		}
-		var revived map[jobrt.ID]bool
-		revived, conflicts, err = p.revive(ctx, q, sorted, true)
-		maps.Copy(changed, revived)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var inOrder []jobrt.ID
-	for _, id := range ids {
-		if changed[id] {
-			inOrder = append(inOrder, id)
-		}
-	}
-	return inOrder, errors.Join(conflicts...)
-}
-
 // revive makes dead jobs ready, but for those whose unique key a live job has. Of two with one key, the first gets it.
-func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew bool) (map[jobrt.ID]bool, []error, error) {
+func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew bool) (map[jobrt.ID]bool, []*jobrt.UniqueConflictError, error) {
 	revived := make(map[jobrt.ID]bool)
 	keyOf := make(map[jobrt.ID]string)
 	first := make(map[string]jobrt.ID)
@@ -111,7 +66,7 @@ func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew b
 	if err != nil {
 		return nil, nil, err
 	}
-	var conflicts []error
+	var conflicts []*jobrt.UniqueConflictError
 	for id, key := range keyOf {
 		holder, held := holders[key]
 		if !held && first[key] != id {

@@ -117,9 +117,7 @@ func (d *sqliteDialect) finish(ctx context.Context, q querier, batch []jobrt.Fin
 	}
 	give := func(f jobrt.Finish, err error) { results[index[f.Ref]] = refused(&f, err) }
 	settle := func(q querier, now int64, part []jobrt.Finish) error {
-		return d.finishIn(ctx, q, now, part, func(f *jobrt.Finish, status jobrt.FinishStatus, followed bool) {
-			results[index[f.Ref]] = jobrt.FinishResult{Status: status, Followed: followed}
-		})
+		return d.finishIn(ctx, q, now, part, func(f *jobrt.Finish, result jobrt.FinishResult) { results[index[f.Ref]] = result })
 	}
 	halve := func(q querier, now int64) error {
 		return bisect(claims, d.refusesRow, func(part []jobrt.Finish) error {
@@ -156,7 +154,7 @@ func refused(f *jobrt.Finish, err error) jobrt.FinishResult {
 
 // finishIn settles a batch under the write lock and tells each claim's status, and whether a Release is due.
 func (d *sqliteDialect) finishIn(
-	ctx context.Context, q querier, now int64, batch []jobrt.Finish, tell func(*jobrt.Finish, jobrt.FinishStatus, bool),
+	ctx context.Context, q querier, now int64, batch []jobrt.Finish, tell func(*jobrt.Finish, jobrt.FinishResult),
 ) error {
 	links, err := d.links(ctx, q, batch)
 	if err != nil {
@@ -187,7 +185,8 @@ func (d *sqliteDialect) finishIn(
 	}
 	if changed == len(batch) {
 		for i := range batch {
-			tell(&batch[i], jobrt.Finished, concerns(&batch[i], links))
+			f := &batch[i]
+			tell(f, jobrt.FinishResult{Followed: concerns(f, links), Cancelled: links[f.Ref].cancelling != "" && sortOf(f) == toJobs})
 		}
 		return nil
 	}
@@ -206,7 +205,10 @@ func (d *sqliteDialect) finishIn(
 		if settled[f.Ref] {
 			status = jobrt.Finished
 		}
-		tell(f, status, due[f.Ref] || concerns(f, links))
+		tell(f, jobrt.FinishResult{
+			Status: status, Followed: due[f.Ref] || concerns(f, links),
+			Cancelled: status == jobrt.Finished && links[f.Ref].cancelling != "" && sortOf(f) == toJobs,
+		})
 	}
 	return err
 }
@@ -223,7 +225,7 @@ func endOf(f *jobrt.Finish, l link) jobrt.State {
 	case jobrt.VerdictDead:
 		return jobrt.StateDead
 	}
-	if l.cancelling != "" { // no member of a cancelled batch runs again
+	if l.cancelling != "" { // nothing that is to be cancelled runs again
 		return jobrt.StateCancelled
 	}
 	return ""

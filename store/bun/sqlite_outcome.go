@@ -19,26 +19,29 @@ const sqliteTell = `
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
-// sqliteAnyLinked reports whether any running job's end concerns others. Mostly none does, and one look tells.
+// sqliteAnyLinked reports whether any running job's end concerns others, or is asked for. Mostly none is, and one look
+// tells.
 const sqliteAnyLinked = `
 	SELECT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_linked
-		WHERE state = 'running' AND (followed <> 0 OR batch_id IS NOT NULL))`
+		WHERE state = 'running' AND (followed <> 0 OR batch_id IS NOT NULL OR cancel IS NOT NULL))`
 
-// sqliteLinked returns the claims whose end concerns others.
+// sqliteLinked returns the claims whose end concerns others, or is asked for.
 //
 //	?1 {id: lease_seq, …}
 const sqliteLinked = `
-	SELECT j.id, j.lease_seq, j.followed, j.batch_id, iif(b.sweep <> 0, b.cancelling, NULL)
+	SELECT j.id, j.lease_seq, j.followed, j.batch_id,
+		coalesce('cancelled by ' || j.cancel, iif(b.sweep <> 0, b.cancelling, NULL))
 	FROM json_each(?1) e
 	CROSS JOIN {jobs} j INDEXED BY {index:jobs}_linked
-		ON j.id = e.key AND j.lease_seq = e.value AND j.state = 'running' AND (j.followed <> 0 OR j.batch_id IS NOT NULL)
+		ON j.id = e.key AND j.lease_seq = e.value AND j.state = 'running'
+			AND (j.followed <> 0 OR j.batch_id IS NOT NULL OR j.cancel IS NOT NULL)
 	LEFT JOIN {batches} b ON b.id = j.batch_id`
 
 // link says whom a claim's end concerns.
 type link struct {
 	followed bool
 	batch    jobrt.ID
-	// cancelling is why the batch is being cancelled, empty when it is not.
+	// cancelling is why the job or its batch is to be cancelled, empty when it is not.
 	cancelling string
 }
 

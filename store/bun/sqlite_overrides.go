@@ -89,13 +89,21 @@ func (s *sqliteSession) Controls(ctx context.Context, worker jobrt.ID) (c jobrt.
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	err = s.d.writer.read(ctx, func(q querier) error {
+		c.Cancels = nil
 		if c.Overrides, err = s.d.overridesFor(ctx, q, jobrt.TargetWorker(worker)); err != nil {
 			return err
 		}
 		var retired instant
 		_, err = first(ctx, q, []any{&retired}, s.d.names.sql(`SELECT max(retired_at) FROM {builds} WHERE service = ?1`), s.info.Service)
+		if err != nil {
+			return err
+		}
 		c.Retired = retired.Time
-		return err
+		return collect(ctx, q, func(r rows) error {
+			request, err := scanCancel(r)
+			c.Cancels = append(c.Cancels, request)
+			return err
+		}, s.d.names.sql(sqliteCancels), worker.String())
 	})
 	return c, s.failed("controls", err)
 }

@@ -13,7 +13,7 @@ import (
 //	?1 now   ?2 limit
 const sqliteLost = `
 	SELECT j.seq, j.id, j.lease_seq, j.queue, j.started_at IS NOT NULL AND j.suspect, j.crashes, j.batch_id,
-		iif(b.sweep <> 0, b.cancelling, NULL)
+		coalesce('cancelled by ' || j.cancel, iif(b.sweep <> 0, b.cancelling, NULL))
 	FROM {jobs} j INDEXED BY {index:jobs}_running LEFT JOIN {batches} b ON b.id = j.batch_id
 	WHERE j.state = 'running'
 		AND NOT EXISTS (SELECT 1 FROM {workers} w WHERE w.id = j.lease_owner AND w.lease_until > ?1)
@@ -68,7 +68,7 @@ type lostJob struct {
 	charged bool
 	crashes int
 	batch   jobrt.ID
-	// cancelling is why its batch is being cancelled, empty when it is not.
+	// cancelling is why it is to be cancelled, or its batch is; empty when neither is.
 	cancelling string
 }
 
@@ -130,7 +130,7 @@ func (s *sqliteSession) lost(ctx context.Context, q querier, now int64, limit in
 func (s *sqliteSession) takeBack(ctx context.Context, q querier, now int64, lost []lostJob) (jobrt.Rescued, error) {
 	var result jobrt.Rescued
 	var all, ready, dead []int64
-	var over []unstarted // members of cancelled batches
+	var over []unstarted // that are to be cancelled
 	counts := make(batchCounts)
 	queues := make(map[string]bool)
 	for _, j := range lost {

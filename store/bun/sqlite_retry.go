@@ -2,18 +2,10 @@ package bunstore
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
-
-// sqliteHurry makes scheduled jobs ready.
-//
-//	?1 [id, …]   ?2 now
-const sqliteHurry = `
-	UPDATE {jobs} SET state = 'ready', run_at = ?2
-	WHERE state = 'scheduled' AND id IN (SELECT value FROM json_each(?1)) RETURNING id`
 
 // sqliteDeadKeys lists dead jobs, with the live job that holds the unique key of each, if there is one.
 //
@@ -41,45 +33,6 @@ const sqliteRetakeKeys = `
 	INSERT INTO {uniques} (key, job_id, until)
 	SELECT unique_key, id, 0 FROM {dead} WHERE unique_key IS NOT NULL AND id IN (SELECT value FROM json_each(?1))
 	ON CONFLICT (key) DO UPDATE SET job_id = excluded.job_id`
-
-func (d *sqliteDialect) retry(ctx context.Context, ids []jobrt.ID) (changed []jobrt.ID, err error) {
-	var conflicts []error
-	err = d.write(ctx, nil, func(q querier, now int64) error {
-		done := make(map[jobrt.ID]bool, len(ids))
-		err := collect(ctx, q, func(r rows) error {
-			var id jobrt.ID
-			err := r.Scan(&id)
-			done[id] = true
-			return err
-		}, d.names.sql(sqliteHurry), idsText(ids), now)
-		if err != nil {
-			return err
-		}
-		free, taken, err := d.revivable(ctx, q, ids)
-		if err != nil {
-			return err
-		}
-		if err := d.revive(ctx, q, now, free, true); err != nil {
-			return err
-		}
-		for _, id := range free {
-			done[id] = true
-		}
-		for _, id := range ids {
-			if done[id] {
-				changed = append(changed, id)
-			}
-		}
-		for _, c := range taken {
-			conflicts = append(conflicts, c)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return changed, errors.Join(conflicts...)
-}
 
 // revivable returns which of the ids are dead jobs that may live again, and which may not because another live job, or
 // another of them, has their unique key.

@@ -233,17 +233,6 @@ func (s *Store) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error)
 	return lines, s.failed("backlog", err)
 }
 
-// Retry implements [jobrt.Store].
-func (s *Store) Retry(ctx context.Context, ids []jobrt.ID) ([]jobrt.ID, error) {
-	if ids = distinctIDs(ids); len(ids) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := s.bounded(ctx)
-	defer cancel()
-	changed, err := s.d.retry(ctx, ids)
-	return changed, s.failed("retry", err)
-}
-
 // Sync implements [jobrt.Store].
 func (s *Store) Sync(ctx context.Context, c jobrt.Catalog) error {
 	if c.Service == "" {

@@ -71,7 +71,7 @@ func TestVerifySettlesWhatIsInDoubt(t *testing.T) {
 	if diff := gocmp.Diff([]string{"Ordered"}, c.ran(t)); diff != "" {
 		t.Errorf("the attempt that is in doubt (-want +got):\n%s", diff)
 	}
-	if _, err := c.Store.Retry(c.ctx, []jobrt.ID{h.ID()}); err != nil {
+	if _, err := c.Store.Operate(c.ctx, jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff([]string{"Copy ", "Label ", "Print", "Ticket"}, c.ran(t)); diff != "" {

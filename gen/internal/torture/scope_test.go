@@ -45,7 +45,7 @@ func TestRegisterScopedOpensDependenciesForEachAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	env.Drain(t, reg) // its handler leaves the work in doubt
-	if _, err := env.Store.Retry(ctx, []jobrt.ID{h.ID()}); err != nil {
+	if _, err := env.Store.Operate(ctx, jobrt.Actor{Name: "test"}, jobrt.Operation{Do: jobrt.OpRequeue}, []jobrt.ID{h.ID()}); err != nil {
 		t.Fatal(err)
 	}
 	outcome := env.RunNext(t, reg) // verify= is asked, with dependencies of this attempt

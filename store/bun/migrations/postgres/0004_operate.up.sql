@@ -10,6 +10,8 @@ CREATE INDEX {index:jobs}_expires ON {jobs}
 	((run_at - timestamptz '2000-01-01 00:00:00+00' + expires_us * interval '1 microsecond'))
 	WHERE expires_us > 0 AND state = 'ready';
 
+CREATE INDEX {index:jobs}_cancel ON {jobs} (lease_owner) WHERE cancel IS NOT NULL;
+
 ALTER TABLE {history} ADD COLUMN trace text;
 
 ALTER TABLE {dead}

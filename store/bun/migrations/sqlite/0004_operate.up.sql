@@ -5,6 +5,11 @@ ALTER TABLE {jobs} ADD COLUMN cancel text;                           -- why a ru
 ALTER TABLE {jobs} ADD COLUMN trace text;
 ALTER TABLE {jobs} ADD COLUMN limit_key text;                        -- by which the limits of its kind tell jobs apart
 CREATE INDEX {index:jobs}_expires ON {jobs} (run_at + expires_us) WHERE expires_us > 0 AND state = 'ready';
+CREATE INDEX {index:jobs}_cancel ON {jobs} (lease_owner) WHERE cancel IS NOT NULL;
+-- Running jobs of which a Finish has to know more than that they run.
+DROP INDEX {index:jobs}_linked;
+CREATE INDEX {index:jobs}_linked ON {jobs} (id)
+	WHERE state = 'running' AND (followed <> 0 OR batch_id IS NOT NULL OR cancel IS NOT NULL);
 
 ALTER TABLE {history} ADD COLUMN trace text;
 
