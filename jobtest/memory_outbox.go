@@ -45,6 +45,14 @@ func (p *parcel) look(limit int) jobrt.OutboxParcel {
 	return info
 }
 
+// size is the length of its bodies.
+func (p *parcel) size() (n int) {
+	for _, i := range p.items {
+		n += len(i.info.Body)
+	}
+	return n
+}
+
 func (i *item) look() jobrt.OutboxItem {
 	info := i.info
 	info.Body = bytes.Clone(info.Body)
@@ -148,31 +156,32 @@ func (m *Memory) sortedParcels(queue string, byDue bool) []*parcel {
 }
 
 // TakeOutbox returns parcels that are due, and holds them.
-func (m *Memory) TakeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) ([]jobrt.OutboxParcel, error) {
+func (m *Memory) TakeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error) {
 	if err := asked(ctx); err != nil {
 		return nil, err
 	}
-	if limit <= 0 || hold <= 0 {
-		return nil, fmt.Errorf("memory store: take outbox: limit %d or hold %v is not positive", limit, hold)
+	if r.Limit <= 0 || r.Hold <= 0 {
+		return nil, fmt.Errorf("memory store: take outbox: limit %d or hold %v is not positive", r.Limit, r.Hold)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	var taken []*parcel
-	for _, queue := range queues {
+	for _, queue := range r.Queues {
 		due := m.sortedParcels(queue, true)
-		for i, p := range due[:min(limit, len(due))] {
-			if p.info.At.After(now) {
-				due = due[:i]
+		size := 0
+		for i, p := range due[:min(r.Limit, len(due))] {
+			if p.info.At.After(now) || size > 0 && size >= r.Bytes {
 				break
 			}
+			size += p.size()
+			taken = append(taken, due[i])
 		}
-		taken = append(taken, due[:min(limit, len(due))]...)
 	}
 	slices.SortFunc(taken, func(a, b *parcel) int { return cmp.Compare(a.seq, b.seq) })
 	parcels := make([]jobrt.OutboxParcel, len(taken))
 	for i, p := range taken {
-		p.info.At, p.info.Tries = now.Add(hold), p.info.Tries+1
+		p.info.At, p.info.Tries = now.Add(r.Hold), p.info.Tries+1
 		parcels[i] = p.look(len(p.items))
 	}
 	return parcels, nil

@@ -35,6 +35,8 @@ type faulty struct {
 	insert  func(batch []jobrt.NewJob) error
 	settles int // calls of SettleOutbox that are still to fail
 	inserts int
+	taken   func(jobrt.OutboxParcel)
+	settled func(jobrt.OutboxEnd)
 }
 
 func (f *faulty) Unwrap() jobrt.Store { return f.Store }
@@ -57,10 +59,25 @@ func (f *faulty) SettleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) error
 	fail := f.settles > 0
 	f.settles--
 	f.mu.Unlock()
+	for _, e := range ends {
+		if f.settled != nil {
+			f.settled(e)
+		}
+	}
 	if fail {
 		return fmt.Errorf("cut off: %w", jobrt.ErrUnavailable)
 	}
 	return f.Store.SettleOutbox(ctx, ends)
+}
+
+func (f *faulty) TakeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error) {
+	parcels, err := f.Store.TakeOutbox(ctx, r)
+	for _, p := range parcels {
+		if f.taken != nil {
+			f.taken(p)
+		}
+	}
+	return parcels, err
 }
 
 func (f *faulty) refuse(insert func(batch []jobrt.NewJob) error) {
@@ -614,5 +631,96 @@ func TestPoolsOfTwoDatabasesWorkTogether(t *testing.T) {
 		if err != nil || len(closed) != 1 {
 			t.Errorf("%d jobs came back, %v", len(closed), err)
 		}
+	})
+}
+
+func TestAJobThatOvertakesWhatItWaitsForFollowsItThroughTheOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouted(t)
+		parent := r.send(mailJob(), 1)[0]
+		tx := r.home.Begin()
+		batch, err := r.client.Batch(jobrt.WithTx(r.ctx, tx), "mails", func(ctx context.Context) error {
+			_, err := jobrt.Enqueue(ctx, nil, mailJob(), SendInvoice{InvoiceID: 5})
+			return err
+		})
+		if err := errors.Join(err, tx.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		child, err := jobrt.Enqueue(r.ctx, nil, mailJob(), SendInvoice{InvoiceID: 1}, jobrt.After(parent))
+		member, err2 := jobrt.Enqueue(r.ctx, nil, mailJob(), SendInvoice{InvoiceID: 2}, jobrt.InBatch(batch))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		r.wantAt(r.mail)
+		_, err = jobrt.Enqueue(r.ctx, nil, mailJob(), SendInvoice{}, jobrt.After(handleOf(t, jobrt.NewID())))
+		if !errors.Is(err, jobrt.ErrNotFound) {
+			t.Errorf("a parent that is nowhere: %v", err)
+		}
+		stop := r.relay()
+		synctest.Wait()
+		stop()
+		if all, _ := r.mail.Jobs(r.ctx, jobrt.Filter{}); len(all) != 4 {
+			t.Fatalf("%d jobs are relayed, want 4", len(all))
+		}
+		if info := r.job(child.ID()); info.State != jobrt.StateWaiting || len(info.Parents) != 1 || info.Parents[0].ID != parent.ID() {
+			t.Errorf("child: %+v", info)
+		}
+		if r.job(member.ID()).Batch != batch.ID() {
+			t.Error("the member is not in its batch")
+		}
+	})
+}
+
+// handleOf is an unbound handle, as from a job's arguments.
+func handleOf(t *testing.T, id jobrt.ID) jobrt.Handle[Receipt] {
+	t.Helper()
+	var h jobrt.Handle[Receipt]
+	if err := h.UnmarshalJSON([]byte(`"` + id.String() + `"`)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestAJobWaitsForTheHolderOfItsParentsUniqueKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouted(t)
+		job := mailJob(byInvoice)
+		holder, err := jobrt.Enqueue(r.ctx, nil, job, SendInvoice{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		met := r.send(job, 1)[0]
+		early := r.send(mailJob(), 1, jobrt.After(met))[0] // on its way with it
+		stop := r.relay()
+		defer func() { stop() }()
+		synctest.Wait()
+		late, err := jobrt.Enqueue(r.ctx, nil, mailJob(), SendInvoice{InvoiceID: 9}, jobrt.After(met))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, h := range []jobrt.Handle[Receipt]{early, late} {
+			if info := r.job(h.ID()); info.State != jobrt.StateWaiting || len(info.Parents) != 1 || info.Parents[0].ID != holder.ID() {
+				t.Errorf("child: %+v", info)
+			}
+		}
+	})
+}
+
+func TestARoundOfTheRelayEndsBeforeItsHoldDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouted(t)
+		r.mailStore.refuse(func([]jobrt.NewJob) error { time.Sleep(15 * time.Second); return errors.New("slow, and no") })
+		r.send(mailJob(), 20)
+		begun := make(map[jobrt.ID]time.Time)
+		r.homeStore.settled = func(e jobrt.OutboxEnd) {
+			if d := time.Since(begun[e.Parcel]); d > time.Minute {
+				t.Errorf("a parcel was held for %v", d)
+			}
+		}
+		r.homeStore.taken = func(p jobrt.OutboxParcel) { begun[p.ID] = time.Now() }
+		stop := r.relay()
+		time.Sleep(20 * time.Minute)
+		stop()
 	})
 }

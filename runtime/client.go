@@ -148,6 +148,11 @@ func (c *Client) sendOnce(ctx context.Context, tx Tx, p parcel) ([]Inserted, err
 		return inserted, nil
 	}
 	inserted, err := insertPatiently(ctx, c.store, c.config.EnqueueTimeout, p)
+	if c.routes != nil && errors.Is(err, ErrNotFound) {
+		if at := c.overtaken(ctx, p); at != nil {
+			return at.stowPatiently(ctx, p)
+		}
+	}
 	if err == nil || errors.Is(err, ErrUncertain) {
 		c.stored(p.jobs)
 	}

@@ -18,6 +18,47 @@ func (p parcel) linked() bool {
 	return p.graph || slices.ContainsFunc(p.jobs, func(j NewJob) bool { return len(j.Parents) > 0 || !j.With.IsZero() || !j.Batch.IsZero() })
 }
 
+// outside are the parents and batches that it names and does not hold.
+func (p parcel) outside() []ID {
+	inside := make(map[ID]bool, len(p.jobs)+len(p.batches))
+	for i := range p.jobs {
+		inside[p.jobs[i].ID] = true
+	}
+	for i := range p.batches {
+		inside[p.batches[i].ID] = true
+	}
+	var ids []ID
+	add := func(id ID) {
+		if !id.IsZero() && !inside[id] {
+			inside[id] = true
+			ids = append(ids, id)
+		}
+	}
+	for i := range p.jobs {
+		add(p.jobs[i].Batch)
+		for _, parent := range p.jobs[i].Parents {
+			add(parent.ID)
+		}
+	}
+	for i := range p.batches {
+		add(p.batches[i].Within)
+	}
+	return ids
+}
+
+// replaceParent makes its jobs wait for another job.
+func (p parcel) replaceParent(id, by ID) {
+	for i := range p.jobs {
+		parents := slices.Clone(p.jobs[i].Parents)
+		for k := range parents {
+			if parents[k].ID == id {
+				parents[k].ID = by
+			}
+		}
+		p.jobs[i].Parents = parents
+	}
+}
+
 // queues are those of its jobs.
 func (p parcel) queues() []string {
 	var queues []string

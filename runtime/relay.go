@@ -16,10 +16,13 @@ const (
 	relayEvery = time.Second
 	// relayBatch is how many parcels are taken at a time.
 	relayBatch = 200
-	// relayTimeout bounds one delivery; relayHold is how long parcels are kept from others, which covers all the
-	// deliveries of a round that fail in this way: after the first the database counts as away.
-	relayTimeout = 20 * time.Second
+	// relayBytes bounds what is taken at a time: a process must not die of it, and then again.
+	relayBytes = 16 << 20
+	// relayHold is how long parcels are kept from others. A round begins deliveries for relayRound and each takes at most
+	// relayTimeout, so it is through with all of them, well or not, before others may take them.
 	relayHold    = time.Minute
+	relayRound   = 30 * time.Second
+	relayTimeout = 20 * time.Second
 	// relayAlone is the try from which on a parcel is delivered by itself, so that one that takes too long or brings
 	// this process down does not hold up others.
 	relayAlone = 4
@@ -77,6 +80,10 @@ type relayTarget struct {
 	// tries counts how often it was away in a row; until then it is left alone.
 	tries int
 	until time.Time
+	// giveUp is when the round must end, so that it ends within the hold; failed, that it met the database away.
+	giveUp time.Time
+	failed bool
+	why    string
 }
 
 // newRelay returns a relay of the queues of the client's routes and the given ones.
@@ -154,9 +161,10 @@ func (r *relay) round(ctx context.Context) (more bool, err error) {
 			}
 			limit = 1 // to see whether it is back
 		}
+		t.giveUp, t.failed = time.Now().Add(relayRound), false
 		var parcels []OutboxParcel
 		failed := r.health.call(ctx, func(ctx context.Context) (err error) {
-			parcels, err = r.client.store.TakeOutbox(ctx, t.queues, limit, relayHold)
+			parcels, err = r.client.store.TakeOutbox(ctx, OutboxRequest{Queues: t.queues, Limit: limit, Bytes: relayBytes, Hold: relayHold})
 			return err
 		})
 		if failed != nil {
@@ -220,11 +228,11 @@ func (r *relay) deliver(ctx context.Context, t *relayTarget, parcels []OutboxPar
 
 // send delivers a group in one transaction. One that the database refuses is bisected out.
 func (r *relay) send(ctx context.Context, t *relayTarget, group []delivery) []OutboxEnd {
-	if ctx.Err() != nil {
-		return later(group, 0, "")
-	}
-	if t.tries > 0 && time.Now().Before(t.until) {
-		return later(group, time.Until(t.until), "the database is away")
+	switch {
+	case ctx.Err() != nil, time.Now().After(t.giveUp):
+		return again(group)
+	case t.failed:
+		return later(group, max(time.Until(t.until), 0), t.why)
 	}
 	all := group[0].parcel
 	if len(group) > 1 {
@@ -241,19 +249,42 @@ func (r *relay) send(ctx context.Context, t *relayTarget, group []delivery) []Ou
 		t.client.stored(all.jobs)
 		return relayed(group, inserted)
 	case ctx.Err() != nil:
-		return later(group, 0, "")
+		return again(group)
 	case transient(err):
 		wait := pauseBefore(t.tries)
 		t.tries++
-		t.until = time.Now().Add(wait)
+		t.until, t.failed, t.why = time.Now().Add(wait), true, storable(err.Error(), maxMessage)
 		t.health.report(err)
-		return later(group, wait, storable(err.Error(), maxMessage))
+		return later(group, wait, t.why)
 	case len(group) > 1:
 		half := len(group) / 2
 		return append(r.send(ctx, t, group[:half]), r.send(ctx, t, group[half:])...)
 	}
 	t.tries = 0
+	if r.substitute(ctx, group[0].parcel, err) {
+		return r.send(ctx, t, group)
+	}
 	return []OutboxEnd{r.refuse(t, group[0].of, err)}
+}
+
+// substitute names, in place of a parent that met its unique key on its way, the job that had the key. It reports whether
+// the parcel has changed.
+func (r *relay) substitute(ctx context.Context, p parcel, err error) bool {
+	if !errors.Is(err, ErrNotFound) {
+		return false
+	}
+	changed := false
+	for _, id := range p.outside() {
+		_ = bounded(ctx, func(ctx context.Context) error {
+			item, err := r.client.store.Stowed(ctx, id)
+			if err == nil && !item.Items[0].Merged.IsZero() {
+				p.replaceParent(id, item.Items[0].Merged)
+				changed = true
+			}
+			return err
+		})
+	}
+	return changed
 }
 
 // insertRelayed stores a parcel that may have been stored before. A store that panics, or ends the goroutine, refuses it.
@@ -284,7 +315,16 @@ func (r *relay) refuse(t *relayTarget, o *OutboxParcel, err error) OutboxEnd {
 	return OutboxEnd{Parcel: o.ID, Delay: wait, Refused: true, Error: storable(err.Error(), maxMessage)}
 }
 
-// later puts parcels back.
+// again puts parcels back as they were.
+func again(group []delivery) []OutboxEnd {
+	ends := make([]OutboxEnd, len(group))
+	for i, d := range group {
+		ends[i] = OutboxEnd{Parcel: d.of.ID, Refused: d.of.Refused, Error: d.of.Error}
+	}
+	return ends
+}
+
+// later puts parcels back that a database which is away shall have.
 func later(group []delivery, wait time.Duration, why string) []OutboxEnd {
 	ends := make([]OutboxEnd, len(group))
 	for i, d := range group {

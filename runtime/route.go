@@ -1,6 +1,7 @@
 package jobrt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,6 +175,42 @@ func (c *Client) sendIn(ctx context.Context, tx Tx, p parcel) ([]Inserted, error
 		}
 	}
 	return nil, fmt.Errorf("it is of none of the client's databases: %w", foreign)
+}
+
+// overtaken returns the client of the database whose outbox knows a parent or batch of a parcel, which its own database does
+// not know: it is on its way, or met its unique key there. It is nil when none does.
+func (c *Client) overtaken(ctx context.Context, p parcel) *Client {
+	for _, id := range p.outside() {
+		for _, d := range c.databases()[1:] {
+			if _, err := d.store.Stowed(ctx, id); err == nil {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// stowPatiently stows a parcel behind what it waits for, in a transaction of its own, which is sent again while its outcome
+// is unknown.
+func (c *Client) stowPatiently(ctx context.Context, p parcel) ([]Inserted, error) {
+	ctx, cancel := withEnqueueTimeout(ctx, c.config.EnqueueTimeout)
+	defer cancel()
+	var lost error
+	for try := 0; ; try++ {
+		inserted, err := p.stow(ctx, c.store, nil)
+		switch {
+		case err == nil:
+			c.stowed(p.queues())
+			return inserted, nil
+		case errors.Is(err, ErrUncertain):
+			lost = err
+		case !errors.Is(err, ErrUnavailable):
+			return nil, errors.Join(lost, err)
+		}
+		if !pause(ctx, try) {
+			return nil, fmt.Errorf("%w (%w)", cmp.Or(lost, err), endOf(ctx))
+		}
+	}
 }
 
 // locate asks the databases for something that one of them has, this client's first; it returns the client of the one

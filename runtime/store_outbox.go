@@ -17,10 +17,10 @@ type OutboxStore interface {
 	// at all.
 	Stow(ctx context.Context, tx Tx, parcels []OutboxParcel) error
 
-	// TakeOutbox returns parcels of the queues that are due, the longest due first, at most limit of each queue, whole,
-	// and keeps everybody else from them for hold: whoever takes one must be through with it before that has passed.
-	// Each take counts as a try. Items that are merged are left out.
-	TakeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) ([]OutboxParcel, error)
+	// TakeOutbox returns parcels that are due, the longest due first, whole, and keeps everybody else from them for a
+	// while: whoever takes one must be through with it before that has passed. Each take counts as a try. Items that are
+	// merged are left out.
+	TakeOutbox(ctx context.Context, r OutboxRequest) ([]OutboxParcel, error)
 
 	// SettleOutbox says what became of parcels. It may be sent again; a parcel that is gone is passed over.
 	SettleOutbox(ctx context.Context, ends []OutboxEnd) error
@@ -58,6 +58,17 @@ type OutboxParcel struct {
 	// was not reached.
 	Refused bool   `json:"refused,omitempty"`
 	Error   string `json:"error,omitempty"`
+}
+
+// OutboxRequest asks for parcels to relay.
+type OutboxRequest struct {
+	Queues []string
+	// Limit is the most that is taken of each queue. Of a queue whose bodies have more than Bytes together, fewer are
+	// taken, and one in any case.
+	Limit int
+	Bytes int
+	// Hold is how long nobody else gets them.
+	Hold time.Duration
 }
 
 // OutboxItem is one job or batch.

@@ -34,7 +34,7 @@ const outboxHold = 10 * time.Minute
 
 func (e *env) take(limit int, queues ...string) []jobrt.OutboxParcel {
 	e.Helper()
-	got, err := e.s.TakeOutbox(e.ctx, queues, limit, outboxHold)
+	got, err := e.s.TakeOutbox(e.ctx, jobrt.OutboxRequest{Queues: queues, Limit: limit, Bytes: 1 << 20, Hold: outboxHold})
 	if err != nil {
 		e.Fatalf("take outbox: %v", err)
 	}
@@ -110,7 +110,7 @@ var outboxCases = []testCase{
 			e.Fatalf("taken though held: %+v", again)
 		}
 		e.advance(outboxHold + time.Second)
-		got, err := e.other().TakeOutbox(e.ctx, []string{"email", "sms"}, 9, outboxHold)
+		got, err := e.other().TakeOutbox(e.ctx, jobrt.OutboxRequest{Queues: []string{"email", "sms"}, Limit: 9, Bytes: 1 << 20, Hold: outboxHold})
 		if err != nil {
 			e.Fatal(err)
 		}
@@ -153,6 +153,19 @@ var outboxCases = []testCase{
 		e.settle(jobrt.OutboxEnd{Parcel: parcels[0].ID, Delay: 0})
 		e.wantParcels(e.take(9, "email"), parcels[0], parcels[2], parcels[3], parcels[4])
 	}},
+	{name: "a take ends with the parcel that exceeds its bytes, and has one in any case", run: func(e *env) {
+		big, one, two := parcelOf("email", 1), parcelOf("email", 1), parcelOf("email", 1)
+		big.Items[0].Body = []byte(strings.Repeat("x", 5000))
+		e.stow(big, one, two)
+		r := jobrt.OutboxRequest{Queues: []string{"email"}, Limit: 9, Bytes: len(one.Items[0].Body), Hold: outboxHold}
+		for _, want := range []jobrt.OutboxParcel{big, one, two} {
+			got, err := e.s.TakeOutbox(e.ctx, r)
+			if err != nil {
+				e.Fatal(err)
+			}
+			e.wantParcels(got, want)
+		}
+	}},
 	{name: "two that take at once share nothing and miss nothing", run: func(e *env) {
 		var parcels []jobrt.OutboxParcel
 		for range 60 {
@@ -164,7 +177,7 @@ var outboxCases = []testCase{
 		taken := make(map[jobrt.ID]int)
 		inParallel(e, 4, func(i int) error {
 			for range 8 {
-				got, err := stores[i%2].TakeOutbox(e.ctx, []string{"email"}, 5, outboxHold)
+				got, err := stores[i%2].TakeOutbox(e.ctx, jobrt.OutboxRequest{Queues: []string{"email"}, Limit: 5, Bytes: 1 << 20, Hold: outboxHold})
 				if err != nil {
 					return err
 				}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
@@ -12,8 +11,8 @@ import (
 // outboxDialect is the part of [dialect] for jobs on their way to other databases.
 type outboxDialect interface {
 	stow(ctx context.Context, q querier, parcels []jobrt.OutboxParcel) error
-	// takeOutbox is given distinct queues, a positive limit and a positive hold.
-	takeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) ([]jobrt.OutboxParcel, error)
+	// takeOutbox is given some queues, a positive limit and a positive hold.
+	takeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error)
 	settleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) error
 	stowed(ctx context.Context, id jobrt.ID) (jobrt.OutboxParcel, error)
 	// outbox is given a limit within its bounds.
@@ -57,16 +56,16 @@ func checkParcels(parcels []jobrt.OutboxParcel) error {
 }
 
 // TakeOutbox implements [jobrt.OutboxStore].
-func (s *Store) TakeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) ([]jobrt.OutboxParcel, error) {
-	if limit <= 0 || hold <= 0 {
-		return nil, s.failed("take outbox", fmt.Errorf("limit %d or hold %v is not positive", limit, hold))
+func (s *Store) TakeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error) {
+	if r.Limit <= 0 || r.Hold <= 0 {
+		return nil, s.failed("take outbox", fmt.Errorf("limit %d or hold %v is not positive", r.Limit, r.Hold))
 	}
-	if len(queues) == 0 {
+	if len(r.Queues) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	parcels, err := s.d.takeOutbox(ctx, queues, limit, hold)
+	parcels, err := s.d.takeOutbox(ctx, r)
 	return parcels, s.failed("take outbox", err)
 }
 
@@ -213,6 +212,14 @@ func oneStowed(ctx context.Context, q querier, text string, id jobrt.ID) (jobrt.
 		return jobrt.OutboxParcel{}, jobrt.ErrNotFound
 	}
 	return list[0], nil
+}
+
+// sizeOf is the length of a parcel's bodies.
+func sizeOf(p *jobrt.OutboxParcel) (n int64) {
+	for i := range p.Items {
+		n += int64(len(p.Items[i].Body))
+	}
+	return n
 }
 
 // itemsTaken is the error of a stow whose ids others have.

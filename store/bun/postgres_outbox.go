@@ -3,15 +3,15 @@ package bunstore
 import (
 	"context"
 	"slices"
-	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// stowParcelsSQL writes parcels. In: ids, queues.
+// stowParcelsSQL writes parcels. In: ids, queues, sizes.
 const stowParcelsSQL = `
-INSERT INTO {outbox} (id, queue, stowed_at, at)
-SELECT id, queue, statement_timestamp(), statement_timestamp() FROM unnest($1::text::uuid[], $2::text::text[]) AS p(id, queue)`
+INSERT INTO {outbox} (id, queue, size, stowed_at, at)
+SELECT id, queue, size, statement_timestamp(), statement_timestamp()
+FROM unnest($1::text::uuid[], $2::text::text[], $3::text::bigint[]) AS p(id, queue, size)`
 
 // stowItemsSQL writes items whose ids are new. It waits for a transaction that writes the same ones.
 //
@@ -38,11 +38,12 @@ func (p *postgres) stow(ctx context.Context, q querier, parcels []jobrt.OutboxPa
 }
 
 func (p *postgres) stowIn(ctx context.Context, q querier, parcels []jobrt.OutboxParcel) error {
-	ids, queues := newColumn(len(parcels), 32), newColumn(len(parcels), 16)
+	ids, queues, sizes := newColumn(len(parcels), 32), newColumn(len(parcels), 16), newColumn(len(parcels), 6)
 	n := 0
 	for i := range parcels {
 		ids.id(parcels[i].ID)
 		queues.text(parcels[i].Queue)
+		sizes.int(sizeOf(&parcels[i]))
 		n += len(parcels[i].Items)
 	}
 	item, of, pos, batch := newColumn(n, 32), newColumn(n, 32), newColumn(n, 2), newColumn(n, 1)
@@ -58,7 +59,7 @@ func (p *postgres) stowIn(ctx context.Context, q querier, parcels []jobrt.Outbox
 			body.json(it.Body)
 		}
 	}
-	if _, err := q.exec(ctx, p.n.sql(stowParcelsSQL), ids.value(), queues.value()); err != nil {
+	if _, err := q.exec(ctx, p.n.sql(stowParcelsSQL), ids.value(), queues.value(), sizes.value()); err != nil {
 		return err
 	}
 	items, digests := item.value(), digest.value()
@@ -71,25 +72,28 @@ func (p *postgres) stowIn(ctx context.Context, q querier, parcels []jobrt.Outbox
 
 // takeOutboxSQL takes parcels that are due, and holds them. Those that somebody settles at this moment are passed over.
 //
-// In: queues, limit of each, microseconds to hold. Out: parcelColumns, in the order of relaying.
+// In: queues, limit of each, microseconds to hold, bytes of each. Out: parcelColumns, in the order of relaying.
 const takeOutboxSQL = `
 WITH due AS MATERIALIZED (
-	SELECT d.id FROM unnest($1::text::text[]) AS q(name) CROSS JOIN LATERAL (
-		SELECT id FROM {outbox} WHERE queue = q.name AND at <= statement_timestamp()
+	SELECT q.name, d.id, d.at, d.size FROM unnest($1::text::text[]) AS q(name) CROSS JOIN LATERAL (
+		SELECT id, at, size FROM {outbox} WHERE queue = q.name AND at <= statement_timestamp()
 		ORDER BY at, id LIMIT $2::integer FOR UPDATE SKIP LOCKED
 	) d
+), fit AS (
+	SELECT id FROM (SELECT id, sum(size) OVER (PARTITION BY name ORDER BY at, id) - size AS before FROM due) x
+	WHERE before = 0 OR before < $4::bigint
 ), o AS (
 	UPDATE {outbox} SET at = statement_timestamp() + $3::bigint * interval '1 microsecond', tries = tries + 1
-	WHERE id = ANY (ARRAY(SELECT id FROM due))
+	WHERE id = ANY (ARRAY(SELECT id FROM fit))
 	RETURNING id, queue, stowed_at, at, tries, refused, error
 )
 SELECT ` + parcelColumns + ` FROM o LEFT JOIN {outbox_items} i ON i.parcel = o.id AND i.merged IS NULL
 ORDER BY o.stowed_at, o.id, i.pos`
 
 // takeOutbox implements outboxDialect.
-func (p *postgres) takeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) ([]jobrt.OutboxParcel, error) {
+func (p *postgres) takeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error) {
 	q := sqlQuerier{p.control.workPool(p.db), p.lead}
-	parcels, err := parcelList(ctx, q, p.n.sql(takeOutboxSQL), textArray(queues), limit, micros(hold))
+	parcels, err := parcelList(ctx, q, p.n.sql(takeOutboxSQL), textArray(r.Queues), r.Limit, micros(r.Hold), r.Bytes)
 	return parcels, p.alone(err)
 }
 

@@ -9,8 +9,8 @@ import (
 
 // sqliteStowParcel writes a parcel.
 //
-//	?1 id   ?2 queue   ?3 now
-const sqliteStowParcel = `INSERT INTO {outbox} (id, queue, stowed_at, at) VALUES (?1, ?2, ?3, ?3)`
+//	?1 id   ?2 queue   ?3 now   ?4 size
+const sqliteStowParcel = `INSERT INTO {outbox} (id, queue, stowed_at, at, size) VALUES (?1, ?2, ?3, ?3, ?4)`
 
 // sqliteStowItem writes an item whose id is new.
 //
@@ -28,7 +28,7 @@ func (d *sqliteDialect) stow(ctx context.Context, q querier, parcels []jobrt.Out
 	return d.write(ctx, q, func(q querier, now int64) error {
 		for i := range parcels {
 			p := &parcels[i]
-			if _, err := q.exec(ctx, d.names.sql(sqliteStowParcel), p.ID.String(), p.Queue, now); err != nil {
+			if _, err := q.exec(ctx, d.names.sql(sqliteStowParcel), p.ID.String(), p.Queue, now, sizeOf(p)); err != nil {
 				return err
 			}
 			for pos, item := range p.Items {
@@ -54,11 +54,15 @@ const sqliteOutboxDue = `SELECT 1 FROM json_each(?1) q WHERE EXISTS (
 
 // sqliteTakeOutbox holds the parcels of a queue that are due.
 //
-//	?1 queue   ?2 now   ?3 limit   ?4 when the hold ends
+//	?1 queue   ?2 now   ?3 limit   ?4 when the hold ends   ?5 bytes
 const sqliteTakeOutbox = `
 	UPDATE {outbox} SET at = ?4, tries = tries + 1
 	WHERE seq IN (
-		SELECT seq FROM {outbox} INDEXED BY {index:outbox}_due WHERE queue = ?1 AND at <= ?2 ORDER BY at, seq LIMIT ?3)
+		SELECT seq FROM (
+			SELECT seq, sum(size) OVER (ORDER BY at, seq) - size AS before FROM (
+				SELECT seq, at, size FROM {outbox} INDEXED BY {index:outbox}_due WHERE queue = ?1 AND at <= ?2
+				ORDER BY at, seq LIMIT ?3))
+		WHERE before = 0 OR before < ?5)
 	RETURNING seq`
 
 // sqliteTaken reads parcels with their items.
@@ -68,7 +72,7 @@ const sqliteTaken = `
 	SELECT ` + parcelColumns + ` FROM {outbox} o LEFT JOIN {outbox_items} i ON i.parcel = o.id AND i.merged IS NULL
 	WHERE o.seq IN (SELECT value FROM json_each(?1)) ORDER BY o.seq, i.pos`
 
-func (d *sqliteDialect) takeOutbox(ctx context.Context, queues []string, limit int, hold time.Duration) (parcels []jobrt.OutboxParcel, err error) {
+func (d *sqliteDialect) takeOutbox(ctx context.Context, r jobrt.OutboxRequest) (parcels []jobrt.OutboxParcel, err error) {
 	due := false
 	err = d.writer.read(ctx, func(q querier) error { // mostly nothing is due, and looking needs no write lock
 		at, err := now(ctx, q)
@@ -76,7 +80,7 @@ func (d *sqliteDialect) takeOutbox(ctx context.Context, queues []string, limit i
 			return err
 		}
 		var one int
-		due, err = first(ctx, q, []any{&one}, d.names.sql(sqliteOutboxDue), listText(queues), at)
+		due, err = first(ctx, q, []any{&one}, d.names.sql(sqliteOutboxDue), listText(r.Queues), at)
 		return err
 	})
 	if err != nil || !due {
@@ -84,13 +88,13 @@ func (d *sqliteDialect) takeOutbox(ctx context.Context, queues []string, limit i
 	}
 	err = d.write(ctx, nil, func(q querier, now int64) error {
 		var seqs []int64
-		for _, queue := range queues {
+		for _, queue := range r.Queues {
 			err := collect(ctx, q, func(r rows) error {
 				var seq int64
 				err := r.Scan(&seq)
 				seqs = append(seqs, seq)
 				return err
-			}, d.names.sql(sqliteTakeOutbox), queue, now, limit, now+micros(hold))
+			}, d.names.sql(sqliteTakeOutbox), queue, now, r.Limit, now+micros(r.Hold), r.Bytes)
 			if err != nil {
 				return err
 			}

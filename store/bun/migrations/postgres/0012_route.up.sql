@@ -2,6 +2,7 @@
 CREATE TABLE {outbox} (
 	id uuid PRIMARY KEY,
 	queue text NOT NULL,                     -- says which database it goes to
+	size bigint NOT NULL,                    -- of the bodies, in bytes
 	stowed_at timestamptz NOT NULL,
 	at timestamptz NOT NULL,                 -- when it may be taken next
 	tries integer NOT NULL DEFAULT 0,

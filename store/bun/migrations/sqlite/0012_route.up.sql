@@ -3,6 +3,7 @@ CREATE TABLE {outbox} (
 	seq integer PRIMARY KEY,                 -- the order of the transactions, and within them
 	id text UNIQUE NOT NULL,
 	queue text NOT NULL,                     -- says which database it goes to
+	size integer NOT NULL,                   -- of the bodies, in bytes
 	stowed_at integer NOT NULL,
 	at integer NOT NULL,                     -- when it may be taken next
 	tries integer NOT NULL DEFAULT 0,
