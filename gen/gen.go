@@ -52,6 +52,7 @@ type Result struct {
 	Jobs        []Job             // by name; what could be read, also when there are diagnostics
 	Files       map[string][]byte // by slash-separated path relative to OutDir; nil when there are diagnostics
 	OutDir      string            // absolute
+	Loops       []Loop            // by name
 	Queues      []Queue           // by name; declared ones and those that jobs are in
 	Findings    []Finding         // changes since jobs.lock that matter to stored jobs; breaking ones first
 	Changes     []Change          // what was written, or with DryRun would have been, by path
@@ -102,7 +103,7 @@ func Generate(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil || len(res.Diagnostics) > 0 {
 		return res, err
 	}
-	if len(module.Jobs) == 0 && len(out.files) == 0 && beside.lock == nil {
+	if len(module.Jobs) == 0 && len(module.Loops) == 0 && len(out.files) == 0 && beside.lock == nil {
 		return res, nil // a module that doesn't use jobgen
 	}
 	if res.Files, err = templates.Render(module, out.files); err != nil {
@@ -148,6 +149,7 @@ func read(ctx context.Context, opts Options, res *Result) (*model.Module, error)
 	}
 	res.service = module.Service
 	res.Jobs, res.Queues = inventory(module)
+	res.Loops = loops(module)
 	res.Ignored = src.Tests
 	return module, nil
 }

@@ -36,16 +36,34 @@ type Job struct {
 	Queue     string            `json:"queue"`
 	Priority  int               `json:"priority"`
 	Retry     int               `json:"retry"`
-	Schedule  string            `json:"schedule,omitempty"` // cron= or every=
-	Zone      string            `json:"tz,omitempty"`       // of cron=
-	Owner     string            `json:"owner,omitempty"`    // the job's, else its queue's
-	Risk      string            `json:"risk,omitempty"`     // the job's, else its queue's
+	Schedules []Schedule        `json:"schedules,omitempty"`
+	Owner     string            `json:"owner,omitempty"` // the job's, else its queue's
+	Risk      string            `json:"risk,omitempty"`  // the job's, else its queue's
 	Once      string            `json:"once,omitempty"`
 	Timeout   string            `json:"timeout,omitempty"`
 	After     []string          `json:"after,omitempty"`      // jobs whose outcome it takes, by type
 	Then      []string          `json:"then,omitempty"`       // jobs that follow its success, by annotation
 	OnFailure []string          `json:"on_failure,omitempty"` // likewise its last failure
 	Settings  map[string]string `json:"settings"`             // as declared, defaults of package and module included
+}
+
+// Schedule is one schedule of a job.
+type Schedule struct {
+	Name string `json:"name"`
+	When string `json:"when"` // a cron expression, or every and an interval
+	Zone string `json:"tz,omitempty"`
+}
+
+// Loop is one loop as jobgen list shows it.
+type Loop struct {
+	Name    string `json:"name"`
+	Func    string `json:"func"` // billing.Service.Poll
+	Package string `json:"package"`
+	File    string `json:"file"` // absolute
+	Line    int    `json:"line"`
+	Every   string `json:"loop"`
+	Timeout string `json:"timeout,omitempty"`
+	Owner   string `json:"owner,omitempty"`
 }
 
 // Queue is one queue: a declared one, or one that jobs are in.
@@ -82,14 +100,15 @@ func inventory(m *model.Module) ([]Job, []Queue) {
 		job := Job{
 			Name: j.Name, Func: j.GoName(), Stub: j.Enqueue(), Package: j.Func.Path, File: j.Pos.File, Line: j.Pos.Line,
 			Queue: queue.Name, Priority: j.Settings.Priority, Retry: j.Settings.Retry,
-			Schedule: set["cron"], Owner: cmp.Or(set["owner"], queue.Owner), Risk: cmp.Or(set["risk"], queue.Risk),
+			Owner: cmp.Or(set["owner"], queue.Owner), Risk: cmp.Or(set["risk"], queue.Risk),
 			Once: set["once"], Timeout: graph.ShortDuration(set["timeout"]), Settings: set,
 		}
-		if set["every"] != "" {
-			job.Schedule = "every " + graph.ShortDuration(set["every"])
-		}
-		if set["cron"] != "" {
-			job.Zone = cmp.Or(set["tz"], "UTC")
+		for _, s := range j.Schedules {
+			shown := Schedule{Name: s.Name, When: s.When(), Zone: s.Zone}
+			if s.Cron != "" {
+				shown.Zone = cmp.Or(s.Zone, "UTC")
+			}
+			job.Schedules = append(job.Schedules, shown)
 		}
 		if j.Args != nil {
 			job.Args = j.Args.Go.String()
@@ -112,6 +131,19 @@ func inventory(m *model.Module) ([]Job, []Queue) {
 		jobs = append(jobs, job)
 	}
 	return jobs, slices.SortedFunc(maps.Values(queues), func(a, b Queue) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// loops lists the loops of a module.
+func loops(m *model.Module) []Loop {
+	var all []Loop
+	for _, l := range m.Loops {
+		set := declared(l.Declared)
+		all = append(all, Loop{
+			Name: l.Name, Func: l.GoName(), Package: l.Func.Path, File: l.Pos.File, Line: l.Pos.Line,
+			Every: "every " + graph.ShortDuration(set["every"]), Timeout: graph.ShortDuration(set["timeout"]), Owner: set["owner"],
+		})
+	}
+	return all
 }
 
 func declared(settings []model.Setting) map[string]string {

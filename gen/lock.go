@@ -72,7 +72,7 @@ func holdsGenerated(dir string) bool {
 func (b *besideOutput) addTo(res *Result, module *model.Module, out *outputDir) {
 	now := lock.FromModel(module, filepath.Base(res.OutDir))
 	res.Files[lockPath] = lock.Next(b.lock, now).Bytes()
-	res.Files[inventoryPath] = inventoryPage(module.Service, res.Jobs, res.Queues)
+	res.Files[inventoryPath] = inventoryPage(module.Service, res.Jobs, res.Loops, res.Queues)
 	if (b.lock == nil || len(b.lock.Jobs) == 0) && bytes.Contains(out.files[check.WorkerDir+"/register_gen.go"], []byte("jobrt.Register")) {
 		res.Warnings = append(res.Warnings, lock.Lost(lockFile(res.OutDir)))
 	}

@@ -25,6 +25,13 @@ func Cron(spec, tz string) When { return When{cron: spec, zone: tz} }
 // a restart shifts nothing. d is at least 100 ms, in whole microseconds.
 func Every(d time.Duration) When { return When{every: d} }
 
+// In sets the time zone, an IANA name: of the times of Cron, and of [FromLocal], [UntilLocal] and the days of calendars,
+// which for Every are those of UTC otherwise.
+func (w When) In(tz string) When {
+	w.zone = tz
+	return w
+}
+
 // ScheduleOption changes a schedule. Options are applied in order; a later one wins.
 type ScheduleOption struct {
 	apply func(*scheduling) error

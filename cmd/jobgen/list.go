@@ -39,6 +39,9 @@ func listCommand() *cli.Command {
 			for i := range res.Jobs {
 				res.Jobs[i].File = relative(res.Jobs[i].File)
 			}
+			for i := range res.Loops {
+				res.Loops[i].File = relative(res.Loops[i].File)
+			}
 			switch {
 			case c.Bool("markdown"):
 				_, err = c.App.Writer.Write(res.Markdown())
@@ -47,9 +50,19 @@ func listCommand() *cli.Command {
 				enc := json.NewEncoder(c.App.Writer)
 				enc.SetEscapeHTML(false)
 				enc.SetIndent("", "\t")
-				return enc.Encode(res.Jobs)
+				all := make([]any, 0, len(res.Jobs)+len(res.Loops))
+				for _, j := range res.Jobs {
+					all = append(all, j)
+				}
+				for _, l := range res.Loops {
+					all = append(all, l)
+				}
+				return enc.Encode(all)
 			}
-			return table(c, res.Jobs)
+			if err := table(c, res.Jobs); err != nil || len(res.Loops) == 0 {
+				return err
+			}
+			return loopTable(c, res.Loops)
 		},
 	}
 }
@@ -66,7 +79,13 @@ func table(c *cli.Context, jobs []gen.Job) error {
 		{"QUEUE", true, func(j gen.Job) string { return j.Queue }},
 		{"RETRY", true, func(j gen.Job) string { return fmt.Sprint(j.Retry) }},
 		{"TIMEOUT", false, func(j gen.Job) string { return j.Timeout }},
-		{"SCHEDULE", true, func(j gen.Job) string { return j.Schedule }},
+		{"SCHEDULE", true, func(j gen.Job) string {
+			whens := make([]string, len(j.Schedules))
+			for i, s := range j.Schedules {
+				whens[i] = s.When
+			}
+			return strings.Join(whens, "; ")
+		}},
 		{"OWNER", true, func(j gen.Job) string { return j.Owner }},
 		{"RISK", false, func(j gen.Job) string { return j.Risk }},
 		{"ONCE", false, func(j gen.Job) string { return j.Once }},
@@ -92,6 +111,16 @@ func table(c *cli.Context, jobs []gen.Job) error {
 			line += text
 		}
 		fmt.Fprintln(w, line)
+	}
+	return w.Flush()
+}
+
+// loopTable prints the loops, below the jobs.
+func loopTable(c *cli.Context, loops []gen.Loop) error {
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nLOOP\tRUNS\tTIMEOUT\tOWNER\tWHERE")
+	for _, l := range loops {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s:%d\n", l.Name, l.Every, cmp.Or(l.Timeout, "-"), cmp.Or(l.Owner, "-"), l.File, l.Line)
 	}
 	return w.Flush()
 }

@@ -107,6 +107,27 @@ func (c *Client) CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handl
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, id)
 }
 
+// ScheduleCloseMonth has billing.Service.CloseMonth run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleCloseMonth ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), CloseMonthJob, name, when, jobrt.None{}, opts...)
+}
+
+// ScheduleCloseMonth is the function of this name on c's client.
+func (c *Client) ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, name, when, jobrt.None{}, opts...)
+}
+
+// UnscheduleCloseMonth ends the schedule of that name. Without one it does nothing.
+func UnscheduleCloseMonth(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), CloseMonthJob, name)
+}
+
+// UnscheduleCloseMonth is the function of this name on c's client.
+func (c *Client) UnscheduleCloseMonth(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, name)
+}
+
 // MonthReportJob describes billing.Service.MonthReport.
 var MonthReportJob = &jobrt.Job[jobs.MonthReport, jobrt.None]{
 	Service: "jobgen",
@@ -215,4 +236,25 @@ func SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobs.Rece
 // SendInvoiceHandle is the function of this name on c's client.
 func (c *Client) SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobs.Receipt], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, id)
+}
+
+// ScheduleSendInvoice has billing.Service.SendInvoice run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleSendInvoice ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args jobs.SendInvoice, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), SendInvoiceJob, name, when, args, opts...)
+}
+
+// ScheduleSendInvoice is the function of this name on c's client.
+func (c *Client) ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args jobs.SendInvoice, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, name, when, args, opts...)
+}
+
+// UnscheduleSendInvoice ends the schedule of that name. Without one it does nothing.
+func UnscheduleSendInvoice(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), SendInvoiceJob, name)
+}
+
+// UnscheduleSendInvoice is the function of this name on c's client.
+func (c *Client) UnscheduleSendInvoice(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, name)
 }

@@ -65,11 +65,15 @@ type Enqueuer interface {
 	ArchiveReceiptHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error
+	UnscheduleCloseMonth(ctx context.Context, name string) error
 	EnqueueMonthReportAfterAllEnd(ctx context.Context, sent []jobrt.Handle[jobs.Receipt], args jobs.MonthReport, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	MonthReportHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueSendInvoice(ctx context.Context, args jobs.SendInvoice, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobs.Receipt], error)
 	EnqueueSendInvoiceMany(ctx context.Context, args []jobs.SendInvoice, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobs.Receipt], error)
 	SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobs.Receipt], error)
+	ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args jobs.SendInvoice, opts ...jobrt.ScheduleOption) error
+	UnscheduleSendInvoice(ctx context.Context, name string) error
 }
 
 var _ Enqueuer = (*Client)(nil)

@@ -56,7 +56,7 @@ func (r *renderer) clientFile() *jen.File {
 		g.Id("Batch").Add(batchSignature())
 		for _, j := range r.m.Jobs {
 			for _, stub := range j.Stubs() {
-				if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle {
+				if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle && stub.Kind != model.StubUnschedule {
 					comment(g, "Deprecated: "+j.Settings.Deprecated)
 				}
 				g.Id(stub.Name).Add(r.signature(j, stub.Kind))
@@ -128,6 +128,14 @@ func (r *renderer) signature(j *model.Job, kind model.StubKind) *jen.Statement {
 		params = append(params, jen.Id("from").Add(handleOf(j.Args)), opts)
 	case model.StubHandle:
 		params = append(params, jen.Id("id").Qual(pathJobrt, "ID"))
+	case model.StubSchedule:
+		params = append(params, jen.Id("name").String(), jen.Id("when").Qual(pathJobrt, "When"))
+		if j.Args != nil {
+			params = append(params, jen.Id("args").Add(expr(j.Args.Go)))
+		}
+		return jen.Params(append(params, jen.Id("opts").Op("...").Qual(pathJobrt, "ScheduleOption"))...).Error()
+	case model.StubUnschedule:
+		return jen.Params(append(params, jen.Id("name").String())...).Error()
 	}
 	return jen.Params(params...).Params(h, jen.Error())
 }

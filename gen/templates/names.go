@@ -20,7 +20,7 @@ import (
 // may have such a name.
 var locals = []string{
 	"args", "c", "ctx", "d", "data", "defaultClient", "deps", "done", "dst", "err", "fn", "from", "id", "in", "job", "keyErr", "missing", "name",
-	"open", "opts", "r", "register", "start", "store", "v",
+	"open", "opts", "r", "register", "start", "store", "v", "when",
 }
 
 // numbered are locals that carry the depth of a nested loop or a version.

@@ -53,6 +53,9 @@ func (r *renderer) registerFile() *jen.File {
 	for _, j := range m.Jobs {
 		r.handlerCheck(f, j)
 	}
+	for _, l := range m.Loops {
+		r.loopCheck(f, l)
+	}
 	return f
 }
 
@@ -148,6 +151,14 @@ func (r *renderer) registerBody(g *jen.Group) {
 			permanent(g, j.Settings.Permanent)
 			r.verify(g, j)
 		}))
+	}
+	for _, j := range r.m.Jobs {
+		for _, s := range j.Schedules {
+			check(g, registerSchedule(r.registered(j), s))
+		}
+	}
+	for _, l := range r.m.Loops {
+		check(g, registerLoop(r.m.Service, l))
 	}
 	g.Return(jen.Nil())
 }

@@ -93,6 +93,7 @@ func sorted(m *model.Module) *model.Module {
 	c := *m
 	byName := func(a, b *model.Job) int { return strings.Compare(a.Name, b.Name) }
 	c.Jobs = slices.SortedFunc(slices.Values(m.Jobs), byName)
+	c.Loops = slices.SortedFunc(slices.Values(m.Loops), func(a, b *model.Loop) int { return strings.Compare(a.Name, b.Name) })
 	c.Queues = slices.SortedFunc(slices.Values(m.Queues), func(a, b *model.Queue) int { return strings.Compare(a.Name, b.Name) })
 	c.Deps = slices.SortedFunc(slices.Values(m.Deps), func(a, b *model.Dep) int { return strings.Compare(a.Field, b.Field) })
 	c.Packages = nil

@@ -77,10 +77,15 @@ func (r *renderer) stub(f *jen.File, j *model.Job, stub model.Stub) {
 			return jen.Qual(pathJobrt, "EnqueueFrom").Call(append(params, jen.Id("from"), jen.Id("opts").Op("..."))...)
 		case model.StubHandle:
 			return jen.Qual(pathJobrt, "HandleOf").Call(append(params, jen.Id("id"))...)
+		case model.StubUnschedule:
+			return jen.Qual(pathJobrt, "Unschedule").Call(append(params, jen.Id("name"))...)
 		}
 		args := jen.Id("args")
 		if j.Args == nil {
 			args = jen.Qual(pathJobrt, "None").Values()
+		}
+		if stub.Kind == model.StubSchedule {
+			return jen.Qual(pathJobrt, "Schedule").Call(append(params, jen.Id("name"), jen.Id("when"), args, jen.Id("opts").Op("..."))...)
 		}
 		return jen.Qual(pathJobrt, "Enqueue").Call(append(params, args, r.withParents(j))...)
 	}
@@ -92,7 +97,7 @@ func (r *renderer) stub(f *jen.File, j *model.Job, stub model.Stub) {
 
 	f.Line()
 	comment(f.Group, stub.Name+" is the function of this name on c's client.")
-	if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle {
+	if j.Settings.Deprecated != "" && stub.Kind != model.StubHandle && stub.Kind != model.StubUnschedule {
 		comment(f.Group, "", "Deprecated: "+j.Settings.Deprecated)
 	}
 	f.Func().Params(jen.Id("c").Op("*").Id("Client")).Id(stub.Name).Add(r.signature(j, stub.Kind)).Block(
@@ -122,6 +127,13 @@ func (r *renderer) stubDoc(j *model.Job, stub model.Stub) []string {
 		return append(doc,
 			stub.Name+" returns the handle of a "+j.GoName()+" job from its stored id.",
 			"The id of another kind of job is an error.")
+	case model.StubSchedule:
+		doc = append(doc,
+			stub.Name+" has "+j.GoName()+" run at the times of when, under a name that tells the job's schedules apart, until",
+			"Un"+lower(stub.Name)+" ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.")
+	case model.StubUnschedule:
+		return append(doc,
+			stub.Name+" ends the schedule of that name. Without one it does nothing.")
 	}
 	if j.Settings.Deprecated != "" {
 		doc = append(doc, "", "Deprecated: "+j.Settings.Deprecated)

@@ -63,8 +63,10 @@ func writeModule(t *testing.T, dir string) {
 	t.Helper()
 	t.Setenv("GOFLAGS", "-mod=mod")
 	runtimeOnly := t.TempDir()
-	if err := os.CopyFS(filepath.Join(runtimeOnly, "runtime"), os.DirFS("../../runtime")); err != nil {
-		t.Fatal(err)
+	for _, part := range []string{"runtime", "internal/timetable"} {
+		if err := os.CopyFS(filepath.Join(runtimeOnly, part), os.DirFS("../../"+part)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {

@@ -138,6 +138,9 @@ func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) 
 	}, jobrt.PermanentErrors(billing.ErrBadAddress, billing.ErrBadInvoice, billing.ErrRejected)); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterSchedule(r, gen.CloseMonthJob, "default", jobrt.Cron("0 2 1 * *", "Europe/Berlin")); err != nil {
+		return err
+	}
 	return nil
 }
 

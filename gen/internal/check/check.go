@@ -38,6 +38,7 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 		queues:  map[string]*model.Queue{},
 		imports: map[string]string{},
 		jobs:    map[*load.Func]*model.Job{},
+		loops:   map[*load.Func]*model.Loop{},
 	}
 	m := &model.Module{
 		Path:      src.ModulePath,
@@ -51,6 +52,13 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 	for _, p := range src.Packages {
 		pkg := &model.Package{Path: p.Path, Name: p.Name}
 		for _, f := range p.Funcs {
+			if isLoop(f) {
+				if l := c.loop(m.Service, f); l != nil {
+					m.Loops = append(m.Loops, l)
+					c.imports[p.Path] = p.Name
+				}
+				continue
+			}
 			if j := c.job(m.Service, f); j != nil {
 				pkg.Jobs = append(pkg.Jobs, j)
 				m.Jobs = append(m.Jobs, j)
@@ -63,10 +71,11 @@ func Check(src *load.Source, opts Options) (*model.Module, []diag.Diagnostic) {
 		}
 	}
 	slices.SortFunc(m.Jobs, byName)
+	slices.SortFunc(m.Loops, func(a, b *model.Loop) int { return cmp.Compare(a.Name, b.Name) })
 	c.connect(m)
 	c.types.report(&c.diags)
 	c.uniqueNames(m)
-	m.Deps = c.dependencies(m.Jobs)
+	m.Deps = c.dependencies(m)
 	stems(m.Packages)
 	m.Types = c.types.structs()
 	c.importCycles(m)
@@ -90,6 +99,7 @@ type checker struct {
 	imports  map[string]string
 	jobs     map[*load.Func]*model.Job // those that are right by themselves
 	handlers []*handler                // the same, in source order
+	loops    map[*load.Func]*model.Loop
 	awaited  []awaited
 	returned []*types.Named // results of all annotated functions, None for those without
 	unread   bool           // some annotated function's signature could not be read
@@ -124,6 +134,7 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	settings := c.settings(f, j, service, args)
 	complete := f.Object != nil && whole
 	c.clock(f, j, args)
+	c.schedules(f, j, settings)
 	if args != nil {
 		if j.Args = c.types.root(args, j, "argument"); j.Args != nil {
 			j.ArgsSchema = wire.Schema(j.Args)
@@ -143,27 +154,6 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	c.jobs[f] = j
 	c.handlers = append(c.handlers, &handler{f, j, settings, args, result})
 	return j
-}
-
-// clock refuses arguments and parents for jobs that start by the clock: nobody
-// would pass them.
-func (c *checker) clock(f *load.Func, j *model.Job, args *types.Named) {
-	if args == nil && len(j.Parents) == 0 {
-		return
-	}
-	what, takes := "arguments", ""
-	if args != nil {
-		takes = "it takes " + c.types.short(args)
-	} else {
-		what, takes = "outcomes of other jobs", "it has a parent parameter"
-	}
-	for _, s := range f.Settings {
-		if n := s.Key.Name; n == "cron" || n == "every" {
-			c.report("JG017", s.Pos, f.Decl.Name.Name+" starts by the clock and can't take "+what+": nobody would pass them",
-				diag.Note{Pos: f.Pos, Message: takes})
-			return
-		}
-	}
 }
 
 // docLines splits a doc comment without its directives into lines.

@@ -38,6 +38,18 @@ func (c *checker) uniqueNames(m *model.Module) {
 			names[a] = j
 		}
 	}
+	for _, l := range m.Loops {
+		if other := names[l.Name]; other != nil {
+			c.report("JG020", l.Pos, "a loop and a job are both called "+l.Name+"; set name= on one of them",
+				diag.Note{Pos: other.Pos, Message: "the job is " + other.GoName()})
+		}
+	}
+	for i, l := range m.Loops {
+		if i > 0 && m.Loops[i-1].Name == l.Name {
+			c.report("JG020", l.Pos, "two loops are called "+l.Name+"; set name= on one of them",
+				diag.Note{Pos: m.Loops[i-1].Pos, Message: "the other is " + m.Loops[i-1].GoName()})
+		}
+	}
 	for _, j := range jobs {
 		for _, id := range j.Identifiers() {
 			if other := idents[id]; other != nil {
@@ -51,26 +63,33 @@ func (c *checker) uniqueNames(m *model.Module) {
 }
 
 // dependencies makes the fields of worker.Deps and points receivers at them.
-func (c *checker) dependencies(jobs []*model.Job) []*model.Dep {
+func (c *checker) dependencies(m *model.Module) []*model.Dep {
 	byType := map[model.Name]*model.Dep{}
-	byField := map[string]*model.Job{}
+	byField := map[string]model.Pos{}
 	var deps []*model.Dep
-	for _, j := range jobs {
-		if j.Receiver == nil {
-			continue
+	bind := func(r *model.Receiver, pos model.Pos) {
+		if r == nil {
+			return
 		}
-		d := byType[j.Receiver.Type]
+		d := byType[r.Type]
 		if d == nil {
-			d = &model.Dep{Field: exportedName(camel(j.Receiver.Type.Pkg)) + j.Receiver.Type.Name, Type: j.Receiver.Type}
+			d = &model.Dep{Field: exportedName(camel(r.Type.Pkg)) + r.Type.Name, Type: r.Type}
 			byType[d.Type] = d
-			deps = append(deps, d)
-			if other := byField[d.Field]; other != nil {
-				c.report("JG023", j.Pos, "receiver types "+d.Type.Path+"."+d.Type.Name+" and "+other.Receiver.Type.Path+"."+other.Receiver.Type.Name+" would both be worker.Deps."+d.Field+"; rename one of the types or packages",
-					diag.Note{Pos: other.Pos, Message: "the other's method is here"})
+			if other, taken := byField[d.Field]; taken {
+				i := slices.IndexFunc(deps, func(o *model.Dep) bool { return o.Field == d.Field })
+				c.report("JG023", pos, "receiver types "+d.Type.Path+"."+d.Type.Name+" and "+deps[i].Type.Path+"."+deps[i].Type.Name+" would both be worker.Deps."+d.Field+"; rename one of the types or packages",
+					diag.Note{Pos: other, Message: "the other's method is here"})
 			}
-			byField[d.Field] = j
+			deps = append(deps, d)
+			byField[d.Field] = pos
 		}
-		j.Receiver.Dep = d
+		r.Dep = d
+	}
+	for _, j := range m.Jobs {
+		bind(j.Receiver, j.Pos)
+	}
+	for _, l := range m.Loops {
+		bind(l.Receiver, l.Pos)
 	}
 	slices.SortFunc(deps, func(a, b *model.Dep) int { return cmp.Compare(a.Field, b.Field) })
 	return deps

@@ -52,6 +52,8 @@ func (c *checker) continuation(h *handler, s *load.Setting, i int, name string) 
 	case len(found) > 1:
 		c.valueFault("JG073", s, i, s.Key.Name+": "+name+" is a job of "+found[0].Package.Path+" and of "+found[1].Package.Path+
 			"; enqueue it from the handler instead, or rename one of the packages")
+	case len(found) == 1 && isLoop(found[0]):
+		c.valueFault("JG073", s, i, s.Key.Name+": "+name+" is a loop, which nobody can enqueue")
 	case len(found) == 1:
 		return c.jobs[found[0]]
 	case c.src.Declares(h.f, name), c.src.DeclaresElsewhere(name):

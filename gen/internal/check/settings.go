@@ -72,7 +72,18 @@ func (m merged) list(key string) []string {
 	return vs
 }
 
+// merge returns the settings of a job: those of its //job: lines over the
+// defaults.
 func (c *checker) merge(f *load.Func) merged {
+	m := c.defaultsFor(f)
+	for i := range f.Settings {
+		m[f.Settings[i].Key.Name] = mergedSetting{&f.Settings[i], jobLevel}
+	}
+	return m
+}
+
+// defaultsFor returns the settings of the //job:defaults lines that hold for f.
+func (c *checker) defaultsFor(f *load.Func) merged {
 	m := merged{}
 	for _, d := range c.src.Defaults {
 		l := packageLevel
@@ -84,9 +95,6 @@ func (c *checker) merge(f *load.Func) merged {
 		for i := range d.Settings {
 			m[d.Settings[i].Key.Name] = mergedSetting{&d.Settings[i], l}
 		}
-	}
-	for i := range f.Settings {
-		m[f.Settings[i].Key.Name] = mergedSetting{&f.Settings[i], jobLevel}
 	}
 	return m
 }
@@ -157,64 +165,49 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 // consistent reports settings that contradict or need each other.
 func (c *checker) consistent(m merged) {
 	at := func(key string) *load.Setting { return m[key].Setting }
-	needs := func(key string, others ...string) {
-		if m.has(key) != jobLevel {
-			return
-		}
-		for _, o := range others {
-			if m.has(o) > 0 {
-				return
-			}
-		}
-		c.report("JG007", at(key).Pos, key+" does nothing without "+strings.Join(others, " or "))
-	}
-	excludes := func(key, other, why string) {
-		if m.has(key) > 0 && m.has(key) == m.has(other) {
-			c.report("JG007", at(key).Pos, key+" and "+other+" exclude each other: "+why,
-				diag.Note{Pos: at(other).Pos, Message: other + " is set here"})
-		}
-	}
-	needs("unique-for", "unique")
-	needs("concurrency-key", "concurrency")
-	needs("rate-key", "rate")
-	needs("verify", "once")
-	needs("in-doubt", "once")
+	c.needs(m, "unique-for", "unique")
+	c.needs(m, "concurrency-key", "concurrency")
+	c.needs(m, "rate-key", "rate")
+	c.needs(m, "verify", "once")
+	c.needs(m, "in-doubt", "once")
 	for _, key := range []string{"verify", "in-doubt"} {
 		if m.text("once") == "self" && m.has(key) == jobLevel {
 			c.report("JG007", at(key).Pos, key+" does nothing with once=self: the handler settles what is in doubt by jobrt.OnceVerified")
 		}
 	}
-	needs("singleton", "every")
-	needs("tz", "cron", "from", "until")
-	for _, key := range []string{"misfire", "grace", "overlap", "jitter", "from", "until", "count", "calendar"} {
-		needs(key, "cron", "every")
-	}
-	excludes("delays", "backoff", "delays names every wait")
-	excludes("delays", "backoff-base", "delays names every wait")
-	excludes("delays", "backoff-max", "delays names every wait")
-	excludes("every", "cron", "a job has one schedule")
-	excludes("debounce", "unique", "each says what a second enqueue does")
+	c.timing(m)
+	c.excludes(m, "delays", "backoff", "delays names every wait")
+	c.excludes(m, "delays", "backoff-base", "delays names every wait")
+	c.excludes(m, "delays", "backoff-max", "delays names every wait")
+	c.excludes(m, "debounce", "unique", "each says what a second enqueue does")
 	if base, top := m.duration("backoff-base"), m.duration("backoff-max"); base > 0 && top > 0 && base > top {
 		c.report("JG007", at("backoff-base").Pos, fmt.Sprintf("backoff-base %v is longer than backoff-max %v", base, top))
 	}
 	if n := len(m.list("delays")); n > 0 && m.has("retry") == m.has("delays") && m.number("retry", 0) < n {
 		c.report("JG007", at("retry").Pos, fmt.Sprintf("retry=%d leaves some of the %d delays unused; drop retry, or raise it", m.number("retry", 0), n))
 	}
-	if from, until := m.text("from"), m.text("until"); from != "" && until != "" && moment(from).After(moment(until)) {
-		c.report("JG007", at("until").Pos, "the schedule ends before it starts", diag.Note{Pos: at("from").Pos, Message: "from is set here"})
-	}
 }
 
-// moment reads a date or time that package directive has accepted.
-func moment(text string) time.Time {
-	if t, err := time.Parse(time.DateOnly, text); err == nil {
-		return t
+// needs reports a setting of the job itself that does nothing without one of
+// the others.
+func (c *checker) needs(m merged, key string, others ...string) {
+	if m.has(key) != jobLevel {
+		return
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
+	for _, o := range others {
+		if m.has(o) > 0 {
+			return
+		}
 	}
-	return t
+	c.report("JG007", m[key].Pos, key+" does nothing without "+strings.Join(others, " or "))
+}
+
+// excludes reports two settings of one level that contradict each other.
+func (c *checker) excludes(m merged, key, other, why string) {
+	if m.has(key) > 0 && m.has(key) == m.has(other) {
+		c.report("JG007", m[key].Pos, key+" and "+other+" exclude each other: "+why,
+			diag.Note{Pos: m[other].Pos, Message: other + " is set here"})
+	}
 }
 
 // declaredQueues reads the //jobqueue: lines.

@@ -16,6 +16,7 @@ const (
 	Job                   // //job:…
 	Defaults              // //job:defaults
 	Queue                 // //jobqueue:name
+	Schedule              // //job:schedule
 	Miss                  // was meant to be one, but Go takes it for prose: see NearMiss
 )
 
@@ -27,8 +28,11 @@ const (
 // Classify says what the text of a comment, marks included, is to jobgen.
 func Classify(text string) Class {
 	if rest, ok := strings.CutPrefix(text, jobPrefix); ok && startsDirective(rest) {
-		if after, ok := strings.CutPrefix(rest, "defaults"); ok && (after == "" || isSpace(after[0])) {
+		switch word, _, _ := strings.Cut(strings.ReplaceAll(rest, "\t", " "), " "); word {
+		case "defaults":
 			return Defaults
+		case "schedule":
+			return Schedule
 		}
 		return Job
 	}
@@ -116,7 +120,8 @@ func NearMiss(text string) (Problem, bool) {
 func meant(prefix, tool string, tight, colon bool, after, trimmed string) bool {
 	first, _, several := strings.Cut(trimmed, " ")
 	key, _, pair := strings.Cut(first, "=")
-	known := Lookup(InJob|InQueue, strings.ToLower(key)) != nil || strings.EqualFold(key, "defaults")
+	form := strings.EqualFold(key, "defaults") || strings.EqualFold(key, "schedule")
+	known := form || Lookup(InJob|InQueue, strings.ToLower(key)) != nil
 	if prefix == queuePrefix {
 		return colon || strings.Contains(trimmed, "=")
 	}
@@ -128,7 +133,7 @@ func meant(prefix, tool string, tight, colon bool, after, trimmed string) bool {
 	case pair:
 		return known || diag.Suggest(key, names(InJob)) != ""
 	case colon:
-		return trimmed == "" && strings.EqualFold(tool, "job") || known && !several
+		return trimmed == "" && strings.EqualFold(tool, "job") || known && (!several || form && strings.Contains(trimmed, "="))
 	}
 	return false
 }

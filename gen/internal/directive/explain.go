@@ -61,7 +61,7 @@ func Markdown() string {
 func Names() []string {
 	var ns []string
 	seen := map[string]bool{}
-	for _, n := range names(InJob | InDefaults | InQueue) {
+	for _, n := range names(InJob | InDefaults | InQueue | InSchedule) {
 		if !seen[n] {
 			seen[n] = true
 			ns = append(ns, n)
@@ -100,6 +100,9 @@ func (k *Key) lines() []string {
 	if k.Scope&InJob != 0 {
 		ls = append(ls, "//job:")
 	}
+	if k.Scope&InSchedule != 0 {
+		ls = append(ls, "//job:schedule")
+	}
 	if k.Scope&InDefaults != 0 {
 		ls = append(ls, "//job:defaults")
 	}
@@ -112,6 +115,9 @@ func (k *Key) lines() []string {
 func (k *Key) exampleLine() string {
 	if k.Scope&InQueue != 0 {
 		return queuePrefix + "billing " + k.Example
+	}
+	if k.Scope == InSchedule {
+		return jobPrefix + "schedule " + k.Example
 	}
 	return jobPrefix + k.Example
 }

@@ -19,7 +19,7 @@ const (
 	Funcs                // functions in scope
 	Cron                 // cron expression
 	Zone                 // IANA time zone
-	Moment               // date or RFC 3339 time
+	Moment               // date, date and time of day, or RFC 3339 time
 	Rate                 // events per unit: 100/m
 	Percent              // 5%
 	Text                 // any printable text
@@ -33,6 +33,7 @@ const (
 	InJob Scope = 1 << iota
 	InDefaults
 	InQueue
+	InSchedule
 )
 
 // Key is one entry of the closed table of settings.
@@ -55,6 +56,7 @@ type Key struct {
 
 const (
 	both  = InJob | InDefaults
+	timed = InJob | InSchedule
 	day   = int64(24 * time.Hour)
 	year  = 365 * day
 	milli = int64(time.Millisecond)
@@ -129,30 +131,32 @@ var keys = []Key{
 	{Name: "debounce", Group: "identity of work", Kind: Duration, Min: milli, Max: 30 * day, Scope: InJob,
 		Help: "each equal enqueue within this time moves the start back, and the last arguments count", Example: "debounce=10s"},
 
-	{Name: "cron", Group: "time", Kind: Cron, Scope: InJob,
+	{Name: "cron", Group: "time", Kind: Cron, Scope: timed, Engine: true,
 		Help: "run at these times: 5 fields, 6 with seconds first, or @daily and the like", Example: `cron="0 2 1 * *"`},
-	{Name: "every", Group: "time", Kind: Duration, Min: milli * 100, Max: year, Scope: InJob,
-		Help: "run at this interval", Example: "every=15m"},
-	{Name: "tz", Group: "time", Kind: Zone, Scope: both, Default: "UTC",
-		Help: "time zone of cron, from and until", Example: "tz=Europe/Berlin"},
-	{Name: "misfire", Group: "time", Kind: Enum, Values: []string{"once", "all", "skip"}, Scope: both, Default: "once",
+	{Name: "every", Group: "time", Kind: Duration, Min: milli * 100, Max: year, Scope: timed, Engine: true,
+		Help: "run at the multiples of this interval since 1970, or since from", Example: "every=15m"},
+	{Name: "tz", Group: "time", Kind: Zone, Scope: both | InSchedule, Engine: true, Default: "UTC",
+		Help: "time zone of cron, from, until and calendar", Example: "tz=Europe/Berlin"},
+	{Name: "name", Group: "time", Kind: Word, Scope: InSchedule, Engine: true, Default: "default",
+		Help: "name of a schedule among those of its function", Example: "name=night"},
+	{Name: "misfire", Group: "time", Kind: Enum, Values: []string{"once", "all", "skip"}, Scope: both | InSchedule, Engine: true, Default: "once",
 		Help: "what to do about runs that were missed while nothing was running", Example: "misfire=skip"},
-	{Name: "grace", Group: "time", Kind: Duration, Min: 0, Max: 30 * day, Scope: both,
+	{Name: "grace", Group: "time", Kind: Duration, Min: 0, Max: 30 * day, Scope: both | InSchedule, Engine: true, Default: "1m",
 		Help: "how late a run may start before it counts as missed", Example: "grace=1m"},
-	{Name: "overlap", Group: "time", Kind: Enum, Values: []string{"allow", "skip", "queue", "cancel-old"}, Scope: both,
+	{Name: "overlap", Group: "time", Kind: Enum, Values: []string{"allow", "skip", "queue"}, Scope: both | InSchedule, Engine: true, Default: "allow",
 		Help: "what to do when a run is due and the one before hasn't ended", Example: "overlap=skip"},
-	{Name: "jitter", Group: "time", Kind: Duration, Min: 0, Max: day, Scope: both,
-		Help: "spread starts at random over this time", Example: "jitter=30s"},
-	{Name: "from", Group: "time", Kind: Moment, Scope: InJob,
-		Help: "first moment of the schedule", Example: "from=2027-01-01"},
-	{Name: "until", Group: "time", Kind: Moment, Scope: InJob,
-		Help: "last moment of the schedule", Example: "until=2027-12-31T23:59:59Z"},
-	{Name: "count", Group: "time", Kind: Int, Min: 1, Max: many, Scope: InJob,
+	{Name: "jitter", Group: "time", Kind: Duration, Min: 0, Max: day, Scope: both | InSchedule, Engine: true,
+		Help: "delay each run by up to this, always the same way for the same run, and never to the next one", Example: "jitter=30s"},
+	{Name: "from", Group: "time", Kind: Moment, Scope: timed, Engine: true,
+		Help: "first moment at which the schedule may run", Example: "from=2027-01-01"},
+	{Name: "until", Group: "time", Kind: Moment, Scope: timed, Engine: true,
+		Help: "moment from which the schedule runs no more; a date is still a part of it", Example: "until=2027-12-31"},
+	{Name: "count", Group: "time", Kind: Int, Min: 1, Max: many, Scope: timed, Engine: true,
 		Help: "number of runs after which the schedule ends", Example: "count=12"},
-	{Name: "calendar", Group: "time", Kind: Word, List: true, Scope: both,
-		Help: "named calendars whose days are left out", Example: "calendar=de-holidays"},
-	{Name: "singleton", Group: "time", Kind: Flag, Scope: InJob,
-		Help: "with every: one loop in the whole cluster, outside the job table", Example: "singleton"},
+	{Name: "calendar", Group: "time", Kind: Word, List: true, Scope: both | InSchedule, Engine: true,
+		Help: "calendars whose days are left out, by the names that Registry.DeclareCalendar gives them", Example: "calendar=de-holidays"},
+	{Name: "singleton", Group: "time", Kind: Flag, Scope: InJob, Engine: true,
+		Help: "with every: no job but a loop outside the job table, which runs in one process of the cluster at a time and never beside itself", Example: "singleton"},
 
 	{Name: "owner", Group: "people", Kind: Text, Scope: both,
 		Help: "who answers for the job", Example: "owner=payments"},

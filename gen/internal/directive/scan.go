@@ -12,7 +12,7 @@ import (
 
 // Line is one annotation line that was understood, as far as it was.
 type Line struct {
-	Class Class  // Job, Defaults or Queue
+	Class Class  // Job, Schedule, Defaults or Queue
 	Queue string // Class Queue: the name
 	Items []Item // in the order written; faulty items are left out
 }
@@ -60,7 +60,8 @@ type TextFix struct {
 	New      string
 }
 
-// Scan reads the text of a comment that Classify calls Job, Defaults or Queue.
+// Scan reads the text of a comment that Classify calls Job, Schedule, Defaults
+// or Queue.
 // It goes on after a fault, so that all faults of a line come back at once.
 func Scan(text string) (Line, []Problem) {
 	s := &scanner{text: text}
@@ -69,6 +70,8 @@ func Scan(text string) (Line, []Problem) {
 		s.scope, s.pos = InJob, len(jobPrefix)
 	case Defaults:
 		s.scope, s.pos = InDefaults, len(jobPrefix)+len("defaults")
+	case Schedule:
+		s.scope, s.pos = InSchedule, len(jobPrefix)+len("schedule")
 	case Queue:
 		s.scope, s.pos = InQueue, len(queuePrefix)
 		s.queueName()
@@ -240,13 +243,15 @@ func (s *scanner) lookup(name string, start int) *Key {
 		return k
 	}
 	end := min(start+len(name), s.pos) // quoted items may decode to more bytes than they have
-	where := map[Scope]string{InJob: "//job:", InDefaults: "//job:defaults", InQueue: "//jobqueue:"}[s.scope]
+	where := map[Scope]string{InJob: "//job:", InDefaults: "//job:defaults", InQueue: "//jobqueue:", InSchedule: "//job:schedule"}[s.scope]
 	switch {
 	case s.scope == InQueue && Lookup(InJob, name) != nil:
 		s.fail("JG003", start, end, "%q is a setting of //job:, not of //jobqueue:", name)
+	case s.scope == InSchedule && Lookup(InJob, name) != nil:
+		s.fail("JG003", start, end, "%q is a setting of the job, which //job: holds, not of one of its schedules", name)
 	case s.scope == InDefaults && Lookup(InJob, name) != nil:
 		s.fail("JG003", start, end, "%q belongs to one job and can't be a default", name)
-	case s.scope != InQueue && Lookup(InQueue, name) != nil:
+	case s.scope != InQueue && s.scope != InSchedule && Lookup(InQueue, name) != nil:
 		s.fail("JG003", start, end, "%q is a setting of //jobqueue:, not of %s", name, where)
 	default:
 		all := names(s.scope)

@@ -29,6 +29,8 @@ func TestScanReadsItems(t *testing.T) {
 		{`//job:rate=0100/m once=self keep=false`, "job rate=100/m once=self keep=false"},
 		{`//job:defaults`, "defaults"},
 		{`//job:defaults queue=a timeout=1m`, "defaults queue=a timeout=1m0s"},
+		{`//job:schedule name=night cron="0 2 * * *" tz=Asia/Tokyo calendar=a,b`, "schedule name=night cron=0 2 * * * tz=Asia/Tokyo calendar=a,b"},
+		{"//job:schedule\tevery=90m from=2027-01-01T08:00 count=3", "schedule every=1h30m0s from=2027-01-01T08:00 count=3"},
 		{`//jobqueue:billing.eu workers=5 owner="team a" fail-budget=0.5%`, "queue billing.eu workers=5 owner=team a fail-budget=0.5%"},
 	}
 	for _, tt := range tests {
@@ -43,7 +45,7 @@ func TestScanReadsItems(t *testing.T) {
 }
 
 func spell(line Line) string {
-	parts := []string{map[Class]string{Job: "job", Defaults: "defaults", Queue: "queue"}[line.Class]}
+	parts := []string{map[Class]string{Job: "job", Defaults: "defaults", Queue: "queue", Schedule: "schedule"}[line.Class]}
 	if line.Class == Queue {
 		parts = append(parts, line.Queue)
 	}
@@ -107,6 +109,7 @@ func TestClassify(t *testing.T) {
 		want Class
 	}{
 		{"//job:handler", Job}, {"//job:9", Job}, {"//job:default", Job}, {"//job:defaultsx", Job},
+		{"//job:schedule", Schedule}, {"//job:schedule\tcron=@daily", Schedule}, {"//job:schedules", Job}, {"// job:schedule cron=@daily", Miss},
 		{"//job:defaults", Defaults}, {"//job:defaults retry=3", Defaults}, {"//jobqueue:a", Queue},
 		{"//job:", Miss}, {"//job: ", Miss}, {"// job:queue=a", Miss}, {"// job: queue=a", Miss}, {"//job queue=a", Miss},
 		{"//  job : queue=a", Miss}, {"//job:Queue=a", Miss}, {"/*job:queue=a*/", Miss}, {"/* job:queue=a\n*/", Miss},
@@ -175,7 +178,7 @@ func TestEveryKeyParsesItsExample(t *testing.T) {
 		if k.Help == "" || strings.HasSuffix(k.Help, ".") || k.Group == "" || k.Scope == 0 {
 			t.Errorf("%s: help %q, group %q, scope %d", k.Name, k.Help, k.Group, k.Scope)
 		}
-		for _, s := range []Scope{InJob, InDefaults, InQueue} {
+		for _, s := range []Scope{InJob, InDefaults, InQueue, InSchedule} {
 			if id := fmt.Sprint(k.Name, s); k.Scope&s != 0 {
 				if seen[id] {
 					t.Errorf("%s stands twice in scope %d", k.Name, s)

@@ -44,7 +44,7 @@ func (k *Key) wants() string {
 	case Zone:
 		return "an IANA time zone"
 	case Moment:
-		return "a date or an RFC 3339 time"
+		return "a date, with a time of day if wanted, or an RFC 3339 time"
 	case Rate:
 		return "a number per s, m, h or d"
 	case Percent:
@@ -104,10 +104,7 @@ func (k *Key) parse(v *Value, of int) string {
 			return "unknown time zone; " + want
 		}
 	case Moment:
-		if _, err := time.Parse(time.DateOnly, v.Text); err == nil {
-			return ""
-		}
-		if _, err := time.Parse(time.RFC3339, v.Text); err != nil {
+		if _, err := timetable.Moment(v.Text, "UTC", false); err != nil {
 			return want
 		}
 	case Rate:

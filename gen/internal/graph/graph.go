@@ -59,8 +59,12 @@ func FromModel(m *model.Module) *Graph {
 			queues[q.Name] = q
 		}
 		q.Nodes = append(q.Nodes, Node{ID: j.Name, Label: strings.TrimPrefix(j.Name, m.Service+"/"), About: aboutJob(j)})
-		if when := schedule(j); when != "" {
+		for _, s := range j.Schedules {
+			when := strings.TrimSpace(s.When() + " " + s.Zone)
 			id := "schedule of " + j.Name
+			if s.Name != model.DefaultSchedule {
+				id = "schedule " + s.Name + " of " + j.Name
+			}
 			q.Nodes = append(q.Nodes, Node{ID: id, Label: when, About: []string{when, "starts " + j.Name}, Schedule: true})
 			g.Edges = append(g.Edges, Edge{From: id, To: j.Name, Schedule: true})
 		}
@@ -131,20 +135,6 @@ func setting(declared []model.Setting, key string) string {
 		if s.Key == key {
 			return s.Value
 		}
-	}
-	return ""
-}
-
-// schedule says when the clock starts a job, or "".
-func schedule(j *model.Job) string {
-	get := func(key string) string { return setting(j.Settings.Declared, key) }
-	switch {
-	case get("cron") != "" && get("tz") != "":
-		return get("cron") + " " + get("tz")
-	case get("cron") != "":
-		return get("cron")
-	case get("every") != "":
-		return "every " + ShortDuration(get("every"))
 	}
 	return ""
 }

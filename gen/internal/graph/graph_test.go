@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
@@ -29,7 +30,8 @@ func sample() *model.Module {
 	refund := job("Refund", "billing")
 	refund.Parents = []*model.Parent{{Kind: model.ParentFailure}}
 	send.Next = []*model.Next{{Job: refund, Failure: true}, {Job: archive}}
-	closing := job("Close", "billing", model.Setting{Key: "cron", Value: "0 2 1 * *"}, model.Setting{Key: "tz", Value: "Europe/Berlin"})
+	closing := job("Close", "billing")
+	closing.Schedules = []*model.Schedule{{Name: model.DefaultSchedule, Cron: "0 2 1 * *", Zone: "Europe/Berlin"}, {Name: "often", Every: 15 * time.Minute}}
 	return &model.Module{
 		Service: "shop",
 		Jobs:    []*model.Job{archive, closing, refund, report, send},
@@ -44,6 +46,7 @@ func TestEdgesSayWhatCanFollowWhat(t *testing.T) {
 	}
 	want := []string{
 		"schedule of shop/Close>shop/Close::false",
+		"schedule often of shop/Close>shop/Close::false",
 		"shop/Send>shop/Archive:then:false",
 		"shop/Send>shop/Refund:on failure:true",
 		"shop/Send>shop/Report:all outcomes:false",

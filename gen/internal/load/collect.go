@@ -60,6 +60,7 @@ type place struct {
 func (c *collector) group(f *file, p *Package, constraint string, at place) (lost bool) {
 	fn, _ := at.decl.(*ast.FuncDecl)
 	var settings merger
+	var schedules []Schedule
 	var first *ast.Comment
 	faulty := false
 	for _, cm := range at.group.List {
@@ -78,7 +79,16 @@ func (c *collector) group(f *file, p *Package, constraint string, at place) (los
 			before := len(c.diags)
 			c.scan(cm, &settings)
 			faulty = faulty || len(c.diags) > before
-		case class == directive.Job:
+		case class == directive.Schedule && fn != nil:
+			if first == nil {
+				first = cm
+			}
+			before := len(c.diags)
+			var m merger
+			c.scan(cm, &m)
+			schedules = append(schedules, Schedule{m.settings, c.src.Pos(cm.Slash)})
+			faulty = faulty || len(c.diags) > before
+		case class == directive.Job, class == directive.Schedule:
 			c.misplacedJob(f, at, cm)
 			lost = true
 		case class == directive.Defaults && (at.generate || at.packageDoc):
@@ -107,7 +117,7 @@ func (c *collector) group(f *file, p *Package, constraint string, at place) (los
 		return lost
 	}
 	h := &Func{
-		Package: p, Decl: fn, Settings: settings.settings, Constraint: constraint, Faulty: faulty, file: f,
+		Package: p, Decl: fn, Settings: settings.settings, Schedules: schedules, Constraint: constraint, Faulty: faulty, file: f,
 		Pos: c.src.Pos(fn.Name.Pos()), At: c.src.Pos(first.Slash),
 	}
 	if d := p.unit.decls[fn.Name.Name]; fn.Recv == nil && d != nil && d.fn == nil {

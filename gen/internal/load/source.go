@@ -42,9 +42,12 @@ type Func struct {
 	Package  *Package
 	Decl     *ast.FuncDecl
 	Object   *types.Func // nil when its declaration could not be type-checked
-	Settings []Setting   // of all its lines, in order; duplicates have been reported and removed
+	Settings []Setting   // of all its //job: lines, in order; duplicates have been reported and removed
 	Pos      model.Pos   // of the name
 	At       model.Pos   // of the first annotation line
+
+	// Schedules are its //job:schedule lines, in order.
+	Schedules []Schedule
 
 	// Constraint is the build constraint or file name suffix that keeps the
 	// function out of some builds, or "".
@@ -65,6 +68,12 @@ type Setting struct {
 	directive.Item
 	Pos, End model.Pos
 	start    model.Pos // of the comment, which Item's offsets count from
+}
+
+// Schedule is a //job:schedule line.
+type Schedule struct {
+	Settings []Setting
+	Pos      model.Pos
 }
 
 // ValuePos returns the position of the i-th value.

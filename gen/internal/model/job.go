@@ -21,13 +21,14 @@ type Job struct {
 	ArgsSchema   Schema // zero when Args is nil
 	ResultSchema Schema // zero when Result is nil
 
-	NoneParam bool       // a parameter of type jobrt.None stands where Args would
-	Parents   []*Parent  // parameters that take outcomes of other jobs; nil for a job that waits for nothing by its type
-	From      bool       // some job returns Args, and nothing keeps that result from being piped in
-	Taken     bool       // some job of the module takes the result of this one, by its type
-	Next      []*Next    // then= and on-failure=, in the order written
-	Verify    *Verify    // verify=; nil when there is none
-	Upgrades  []*Upgrade // one for each earlier version of Args, oldest first
+	NoneParam bool        // a parameter of type jobrt.None stands where Args would
+	Parents   []*Parent   // parameters that take outcomes of other jobs; nil for a job that waits for nothing by its type
+	From      bool        // some job returns Args, and nothing keeps that result from being piped in
+	Taken     bool        // some job of the module takes the result of this one, by its type
+	Next      []*Next     // then= and on-failure=, in the order written
+	Verify    *Verify     // verify=; nil when there is none
+	Upgrades  []*Upgrade  // one for each earlier version of Args, oldest first
+	Schedules []*Schedule // when the clock starts it; the default one first, the others in the order written
 
 	Doc      []string // lines of the handler's doc comment without comment marks and directives; no trailing blank lines
 	Settings Settings

@@ -11,6 +11,7 @@ type Module struct {
 
 	Packages []*Package // packages that declare handlers, by import path
 	Jobs     []*Job     // by Name
+	Loops    []*Loop    // by Name
 	Queues   []*Queue   // declared with //jobqueue:, by Name
 	Deps     []*Dep     // receiver types of method handlers, by Field
 
@@ -46,7 +47,7 @@ type Queue struct {
 	Pos      Pos
 }
 
-// Dep is one receiver type of method handlers: one field of worker.Deps. The
+// Dep is one receiver type of method handlers and loops: one field of worker.Deps. The
 // field's type is always a pointer to the named type, also when every handler
 // has a value receiver, so that a missing one shows as nil.
 type Dep struct {

@@ -7,11 +7,13 @@ type StubKind uint8
 
 // The kinds of stubs.
 const (
-	StubOne    StubKind = iota + 1 // EnqueueF
-	StubMany                       // EnqueueFMany
-	StubAfter                      // EnqueueFAfter, …AfterAll, …AfterEnd, …AfterAllEnd or …AfterFailure
-	StubFrom                       // EnqueueFFrom
-	StubHandle                     // FHandle
+	StubOne        StubKind = iota + 1 // EnqueueF
+	StubMany                           // EnqueueFMany
+	StubAfter                          // EnqueueFAfter, …AfterAll, …AfterEnd, …AfterAllEnd or …AfterFailure
+	StubFrom                           // EnqueueFFrom
+	StubHandle                         // FHandle
+	StubSchedule                       // ScheduleF
+	StubUnschedule                     // UnscheduleF
 )
 
 // Stub is one generated function.
@@ -35,7 +37,11 @@ func (j *Job) Stubs() []Stub {
 			stubs = append(stubs, Stub{StubFrom, j.Enqueue() + "From"})
 		}
 	}
-	return append(stubs, Stub{StubHandle, j.Stub + "Handle"})
+	stubs = append(stubs, Stub{StubHandle, j.Stub + "Handle"})
+	if len(j.Parents) == 0 {
+		stubs = append(stubs, Stub{StubSchedule, "Schedule" + j.Stub}, Stub{StubUnschedule, "Unschedule" + j.Stub})
+	}
+	return stubs
 }
 
 // Enqueue returns the name of the function that enqueues j.

@@ -82,7 +82,7 @@ type chained struct {
 func newChained(t *testing.T) *chained {
 	t.Helper()
 	ctx, env := jobtest.New(t)
-	c := &chained{Env: env, ctx: ctx, log: &chain.Log{}, reg: jobrt.NewRegistry()}
+	c := &chained{Env: env, ctx: ctx, log: &chain.Log{}, reg: newRegistry(t)}
 	err := worker.Register(c.reg, worker.Deps{
 		BillingClock: &billing.Clock{}, BillingService: &billing.Service{}, ClientJob: &client.Job{}, ChainLog: c.log,
 	})

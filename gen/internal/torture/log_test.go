@@ -39,7 +39,7 @@ func TestLogLinesHoldNoArguments(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, env := jobtest.New(t)
-				reg := jobrt.NewRegistry()
+				reg := newRegistry(t)
 				if err := jobrt.Register(reg, gen.PrivateJob, tt.handle); err != nil {
 					t.Fatal(err)
 				}

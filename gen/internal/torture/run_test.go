@@ -23,7 +23,7 @@ import (
 )
 
 func TestRegisterNamesEveryMissingDependency(t *testing.T) {
-	r := jobrt.NewRegistry()
+	r := newRegistry(t)
 	err := worker.Register(r, worker.Deps{BillingClock: &billing.Clock{}})
 	for _, want := range []string{"worker.Deps.BillingService (*billing.Service) is nil", "worker.Deps.ClientJob (*client.Job) is nil"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -36,7 +36,7 @@ func TestRegisterNamesEveryMissingDependency(t *testing.T) {
 }
 
 func TestRegisterBindsEveryJobOnce(t *testing.T) {
-	r := jobrt.NewRegistry()
+	r := newRegistry(t)
 	deps := worker.Deps{BillingClock: &billing.Clock{}, BillingService: &billing.Service{}, ClientJob: &client.Job{}, ChainLog: &chain.Log{}}
 	if err := worker.Register(r, deps); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestRegisterBindsEveryJobOnce(t *testing.T) {
 	want := []string{
 		"torture/billing.Clock.Tick", "torture/billing.Deep", "torture/billing.Embedded", "torture/billing.Fan",
 		"torture/billing.Hidden", "torture/billing.Named", "torture/billing.OmitZero", "torture/billing.Private",
-		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Sparse",
+		"torture/billing.Service.CloseMonth", "torture/billing.Service.SendInvoice", "torture/billing.Service.Sweep", "torture/billing.Sparse",
 		"torture/billing.Words",
 		"torture/chain.Carry", "torture/chain.Cry", "torture/chain.Drop",
 		"torture/chain.Log.All", "torture/chain.Log.Both", "torture/chain.Log.Copy", "torture/chain.Log.End", "torture/chain.Log.EndAll",
@@ -123,7 +123,7 @@ func TestDescriptorsCarryTheSettings(t *testing.T) {
 
 func TestGeneratedCodeCarriesJobsToTheirHandlers(t *testing.T) {
 	ctx, env := jobtest.New(t)
-	r := jobrt.NewRegistry()
+	r := newRegistry(t)
 	deps := worker.Deps{BillingClock: &billing.Clock{Name: "early"}, BillingService: &billing.Service{}, ClientJob: &client.Job{}, ChainLog: &chain.Log{}}
 	if err := worker.Register(r, deps); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 
 func TestRegisterScopedOpensDependenciesForEachAttempt(t *testing.T) {
 	ctx, env := jobtest.New(t)
-	reg := jobrt.NewRegistry()
+	reg := newRegistry(t)
 	var events []string
 	err := worker.RegisterScoped(reg, func(ctx context.Context) (worker.Deps, func() error, error) {
 		r, ok := jobrt.FromContext(ctx)
@@ -73,7 +73,7 @@ func TestRegisterScopedFailsTheAttemptWithoutDependencies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, env := jobtest.New(t)
-			reg := jobrt.NewRegistry()
+			reg := newRegistry(t)
 			if err := worker.RegisterScoped(reg, tc.open); err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func TestRegisterScopedFailsTheAttemptWithoutDependencies(t *testing.T) {
 			}
 		})
 	}
-	if err := worker.RegisterScoped(jobrt.NewRegistry(), nil); err == nil {
+	if err := worker.RegisterScoped(newRegistry(t), nil); err == nil {
 		t.Error("nil function is accepted")
 	}
 }

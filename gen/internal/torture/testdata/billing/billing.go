@@ -24,7 +24,10 @@ type AddressError struct{ Address string }
 func (e *AddressError) Error() string { return "bad address " + e.Address }
 
 // Service has pointer methods as handlers.
-type Service struct{ Sent []kinds.Scalars }
+type Service struct {
+	Sent           []kinds.Scalars
+	Swept, Watched int
+}
 
 // Clock has a value method as a handler.
 type Clock struct{ Name string }

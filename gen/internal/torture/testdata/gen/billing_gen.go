@@ -61,6 +61,27 @@ func (c *Client) TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[othe
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, TickJob, id)
 }
 
+// ScheduleTick has billing.Clock.Tick run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleTick ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleTick(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), TickJob, name, when, jobrt.None{}, opts...)
+}
+
+// ScheduleTick is the function of this name on c's client.
+func (c *Client) ScheduleTick(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, TickJob, name, when, jobrt.None{}, opts...)
+}
+
+// UnscheduleTick ends the schedule of that name. Without one it does nothing.
+func UnscheduleTick(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), TickJob, name)
+}
+
+// UnscheduleTick is the function of this name on c's client.
+func (c *Client) UnscheduleTick(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, TickJob, name)
+}
+
 // uniqueDeep says which billing.Deep jobs are the same work.
 func uniqueDeep(dst []byte, v *testdatakinds.Nested) ([]byte, error) {
 	var err error
@@ -149,6 +170,27 @@ func (c *Client) DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[test
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, DeepJob, id)
 }
 
+// ScheduleDeep has billing.Deep run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleDeep ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleDeep(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), DeepJob, name, when, args, opts...)
+}
+
+// ScheduleDeep is the function of this name on c's client.
+func (c *Client) ScheduleDeep(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, DeepJob, name, when, args, opts...)
+}
+
+// UnscheduleDeep ends the schedule of that name. Without one it does nothing.
+func UnscheduleDeep(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), DeepJob, name)
+}
+
+// UnscheduleDeep is the function of this name on c's client.
+func (c *Client) UnscheduleDeep(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, DeepJob, name)
+}
+
 // EmbeddedJob describes billing.Embedded.
 var EmbeddedJob = &jobrt.Job[testdatakinds.Embedded, testdatakinds.Methods]{
 	Service: "torture",
@@ -199,6 +241,27 @@ func EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakind
 // EmbeddedHandle is the function of this name on c's client.
 func (c *Client) EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Methods], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, id)
+}
+
+// ScheduleEmbedded has billing.Embedded run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleEmbedded ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleEmbedded(ctx context.Context, name string, when jobrt.When, args testdatakinds.Embedded, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), EmbeddedJob, name, when, args, opts...)
+}
+
+// ScheduleEmbedded is the function of this name on c's client.
+func (c *Client) ScheduleEmbedded(ctx context.Context, name string, when jobrt.When, args testdatakinds.Embedded, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, name, when, args, opts...)
+}
+
+// UnscheduleEmbedded ends the schedule of that name. Without one it does nothing.
+func UnscheduleEmbedded(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), EmbeddedJob, name)
+}
+
+// UnscheduleEmbedded is the function of this name on c's client.
+func (c *Client) UnscheduleEmbedded(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, EmbeddedJob, name)
 }
 
 // FanJob describes billing.Fan.
@@ -255,6 +318,27 @@ func (c *Client) FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, FanJob, id)
 }
 
+// ScheduleFan has billing.Fan run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleFan ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleFan(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), FanJob, name, when, args, opts...)
+}
+
+// ScheduleFan is the function of this name on c's client.
+func (c *Client) ScheduleFan(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, FanJob, name, when, args, opts...)
+}
+
+// UnscheduleFan ends the schedule of that name. Without one it does nothing.
+func UnscheduleFan(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), FanJob, name)
+}
+
+// UnscheduleFan is the function of this name on c's client.
+func (c *Client) UnscheduleFan(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, FanJob, name)
+}
+
 // HiddenJob describes billing.Hidden.
 var HiddenJob = &jobrt.Job[testdatakinds.Hidden, testdataerr.Context]{
 	Service: "torture",
@@ -305,6 +389,27 @@ func HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Co
 // HiddenHandle is the function of this name on c's client.
 func (c *Client) HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Context], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, HiddenJob, id)
+}
+
+// ScheduleHidden has billing.Hidden run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleHidden ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleHidden(ctx context.Context, name string, when jobrt.When, args testdatakinds.Hidden, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), HiddenJob, name, when, args, opts...)
+}
+
+// ScheduleHidden is the function of this name on c's client.
+func (c *Client) ScheduleHidden(ctx context.Context, name string, when jobrt.When, args testdatakinds.Hidden, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, HiddenJob, name, when, args, opts...)
+}
+
+// UnscheduleHidden ends the schedule of that name. Without one it does nothing.
+func UnscheduleHidden(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), HiddenJob, name)
+}
+
+// UnscheduleHidden is the function of this name on c's client.
+func (c *Client) UnscheduleHidden(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, HiddenJob, name)
 }
 
 // NamedJob describes billing.Named.
@@ -367,6 +472,31 @@ func (c *Client) NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[tes
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, NamedJob, id)
 }
 
+// ScheduleNamed has billing.Named run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleNamed ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+//
+// Deprecated: use Words
+func ScheduleNamed(ctx context.Context, name string, when jobrt.When, args testdatakinds.Named, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), NamedJob, name, when, args, opts...)
+}
+
+// ScheduleNamed is the function of this name on c's client.
+//
+// Deprecated: use Words
+func (c *Client) ScheduleNamed(ctx context.Context, name string, when jobrt.When, args testdatakinds.Named, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, NamedJob, name, when, args, opts...)
+}
+
+// UnscheduleNamed ends the schedule of that name. Without one it does nothing.
+func UnscheduleNamed(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), NamedJob, name)
+}
+
+// UnscheduleNamed is the function of this name on c's client.
+func (c *Client) UnscheduleNamed(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, NamedJob, name)
+}
+
 // OmitZeroJob describes billing.OmitZero.
 var OmitZeroJob = &jobrt.Job[testdatakinds.OmitZero, testdatakinds.OmitZero]{
 	Service: "torture",
@@ -417,6 +547,27 @@ func OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakind
 // OmitZeroHandle is the function of this name on c's client.
 func (c *Client) OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.OmitZero], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, id)
+}
+
+// ScheduleOmitZero has billing.OmitZero run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleOmitZero ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleOmitZero(ctx context.Context, name string, when jobrt.When, args testdatakinds.OmitZero, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), OmitZeroJob, name, when, args, opts...)
+}
+
+// ScheduleOmitZero is the function of this name on c's client.
+func (c *Client) ScheduleOmitZero(ctx context.Context, name string, when jobrt.When, args testdatakinds.OmitZero, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, name, when, args, opts...)
+}
+
+// UnscheduleOmitZero ends the schedule of that name. Without one it does nothing.
+func UnscheduleOmitZero(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), OmitZeroJob, name)
+}
+
+// UnscheduleOmitZero is the function of this name on c's client.
+func (c *Client) UnscheduleOmitZero(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, OmitZeroJob, name)
 }
 
 // PrivateJob describes billing.Private.
@@ -470,6 +621,27 @@ func (c *Client) PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[t
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, PrivateJob, id)
 }
 
+// SchedulePrivate has billing.Private run at the times of when, under a name that tells the job's schedules apart, until
+// UnschedulePrivate ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func SchedulePrivate(ctx context.Context, name string, when jobrt.When, args testdatakinds.Private, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), PrivateJob, name, when, args, opts...)
+}
+
+// SchedulePrivate is the function of this name on c's client.
+func (c *Client) SchedulePrivate(ctx context.Context, name string, when jobrt.When, args testdatakinds.Private, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, PrivateJob, name, when, args, opts...)
+}
+
+// UnschedulePrivate ends the schedule of that name. Without one it does nothing.
+func UnschedulePrivate(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), PrivateJob, name)
+}
+
+// UnschedulePrivate is the function of this name on c's client.
+func (c *Client) UnschedulePrivate(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, PrivateJob, name)
+}
+
 // CloseMonthJob describes billing.Service.CloseMonth.
 var CloseMonthJob = &jobrt.Job[jobrt.None, jobrt.None]{
 	Service: "torture",
@@ -511,6 +683,27 @@ func CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None
 // CloseMonthHandle is the function of this name on c's client.
 func (c *Client) CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, id)
+}
+
+// ScheduleCloseMonth has billing.Service.CloseMonth run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleCloseMonth ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), CloseMonthJob, name, when, jobrt.None{}, opts...)
+}
+
+// ScheduleCloseMonth is the function of this name on c's client.
+func (c *Client) ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, name, when, jobrt.None{}, opts...)
+}
+
+// UnscheduleCloseMonth ends the schedule of that name. Without one it does nothing.
+func UnscheduleCloseMonth(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), CloseMonthJob, name)
+}
+
+// UnscheduleCloseMonth is the function of this name on c's client.
+func (c *Client) UnscheduleCloseMonth(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, CloseMonthJob, name)
 }
 
 // uniqueSendInvoice says which billing.Service.SendInvoice jobs are the same work.
@@ -597,6 +790,93 @@ func (c *Client) SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Hand
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, id)
 }
 
+// ScheduleSendInvoice has billing.Service.SendInvoice run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleSendInvoice ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args testdatakinds.Scalars, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), SendInvoiceJob, name, when, args, opts...)
+}
+
+// ScheduleSendInvoice is the function of this name on c's client.
+func (c *Client) ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args testdatakinds.Scalars, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, name, when, args, opts...)
+}
+
+// UnscheduleSendInvoice ends the schedule of that name. Without one it does nothing.
+func UnscheduleSendInvoice(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), SendInvoiceJob, name)
+}
+
+// UnscheduleSendInvoice is the function of this name on c's client.
+func (c *Client) UnscheduleSendInvoice(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, SendInvoiceJob, name)
+}
+
+// SweepJob describes billing.Service.Sweep.
+var SweepJob = &jobrt.Job[jobrt.None, jobrt.None]{
+	Service: "torture",
+	Kind:    "torture/billing.Service.Sweep",
+	Settings: jobrt.Settings{
+		Queue:      "reports",
+		Priority:   5,
+		MaxRetries: 10,
+		Backoff:    jobrt.DefaultBackoff(),
+		KeepResult: true,
+		Version:    1,
+		Declared: []jobrt.Setting{
+			{Key: "cron", Value: "*/15 * * * *"},
+			{Key: "grace", Value: "0s"},
+			{Key: "misfire", Value: "skip"},
+			{Key: "queue", Value: "reports"},
+		},
+	},
+	Args:   jobrt.NoneCodec,
+	Result: jobrt.NoneCodec,
+}
+
+// EnqueueSweep enqueues billing.Service.Sweep on queue "reports".
+//
+// Sweep is started by several schedules.
+func EnqueueSweep(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(ctx, defaultClient.Load(), SweepJob, jobrt.None{}, opts...)
+}
+
+// EnqueueSweep is the function of this name on c's client.
+func (c *Client) EnqueueSweep(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.Enqueue(jobrt.WithClient(ctx, c.client), nil, SweepJob, jobrt.None{}, opts...)
+}
+
+// SweepHandle returns the handle of a billing.Service.Sweep job from its stored id.
+// The id of another kind of job is an error.
+func SweepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(ctx, defaultClient.Load(), SweepJob, id)
+}
+
+// SweepHandle is the function of this name on c's client.
+func (c *Client) SweepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
+	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SweepJob, id)
+}
+
+// ScheduleSweep has billing.Service.Sweep run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleSweep ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleSweep(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), SweepJob, name, when, jobrt.None{}, opts...)
+}
+
+// ScheduleSweep is the function of this name on c's client.
+func (c *Client) ScheduleSweep(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, SweepJob, name, when, jobrt.None{}, opts...)
+}
+
+// UnscheduleSweep ends the schedule of that name. Without one it does nothing.
+func UnscheduleSweep(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), SweepJob, name)
+}
+
+// UnscheduleSweep is the function of this name on c's client.
+func (c *Client) UnscheduleSweep(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, SweepJob, name)
+}
+
 // SparseJob describes billing.Sparse.
 var SparseJob = &jobrt.Job[testdatakinds.Sparse, testdatakinds.Ledger]{
 	Service: "torture",
@@ -647,6 +927,27 @@ func (c *Client) SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[te
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SparseJob, id)
 }
 
+// ScheduleSparse has billing.Sparse run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleSparse ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleSparse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Sparse, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), SparseJob, name, when, args, opts...)
+}
+
+// ScheduleSparse is the function of this name on c's client.
+func (c *Client) ScheduleSparse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Sparse, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, SparseJob, name, when, args, opts...)
+}
+
+// UnscheduleSparse ends the schedule of that name. Without one it does nothing.
+func UnscheduleSparse(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), SparseJob, name)
+}
+
+// UnscheduleSparse is the function of this name on c's client.
+func (c *Client) UnscheduleSparse(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, SparseJob, name)
+}
+
 // WordsJob describes billing.Words.
 var WordsJob = &jobrt.Job[testdatakinds.Words, testdatakinds.Empty]{
 	Service: "torture",
@@ -695,4 +996,25 @@ func WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.E
 // WordsHandle is the function of this name on c's client.
 func (c *Client) WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Empty], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, WordsJob, id)
+}
+
+// ScheduleWords has billing.Words run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleWords ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleWords(ctx context.Context, name string, when jobrt.When, args testdatakinds.Words, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), WordsJob, name, when, args, opts...)
+}
+
+// ScheduleWords is the function of this name on c's client.
+func (c *Client) ScheduleWords(ctx context.Context, name string, when jobrt.When, args testdatakinds.Words, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, WordsJob, name, when, args, opts...)
+}
+
+// UnscheduleWords ends the schedule of that name. Without one it does nothing.
+func UnscheduleWords(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), WordsJob, name)
+}
+
+// UnscheduleWords is the function of this name on c's client.
+func (c *Client) UnscheduleWords(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, WordsJob, name)
 }

@@ -66,6 +66,27 @@ func (c *Client) CarryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[job
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CarryJob, id)
 }
 
+// ScheduleCarry has chain.Carry run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleCarry ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleCarry(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), CarryJob, name, when, args, opts...)
+}
+
+// ScheduleCarry is the function of this name on c's client.
+func (c *Client) ScheduleCarry(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, CarryJob, name, when, args, opts...)
+}
+
+// UnscheduleCarry ends the schedule of that name. Without one it does nothing.
+func UnscheduleCarry(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), CarryJob, name)
+}
+
+// UnscheduleCarry is the function of this name on c's client.
+func (c *Client) UnscheduleCarry(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, CarryJob, name)
+}
+
 // CryJob describes chain.Cry.
 var CryJob = &jobrt.Job[jobrt.None, jobrt.None]{
 	Service: "torture",
@@ -161,6 +182,27 @@ func DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], err
 // DropHandle is the function of this name on c's client.
 func (c *Client) DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, DropJob, id)
+}
+
+// ScheduleDrop has chain.Drop run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleDrop ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleDrop(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), DropJob, name, when, args, opts...)
+}
+
+// ScheduleDrop is the function of this name on c's client.
+func (c *Client) ScheduleDrop(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, DropJob, name, when, args, opts...)
+}
+
+// UnscheduleDrop ends the schedule of that name. Without one it does nothing.
+func UnscheduleDrop(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), DropJob, name)
+}
+
+// UnscheduleDrop is the function of this name on c's client.
+func (c *Client) UnscheduleDrop(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, DropJob, name)
 }
 
 // AllJob describes chain.Log.All.
@@ -313,6 +355,27 @@ func (c *Client) CopyHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobr
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, CopyJob, id)
 }
 
+// ScheduleCopy has chain.Log.Copy run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleCopy ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleCopy(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), CopyJob, name, when, args, opts...)
+}
+
+// ScheduleCopy is the function of this name on c's client.
+func (c *Client) ScheduleCopy(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, CopyJob, name, when, args, opts...)
+}
+
+// UnscheduleCopy ends the schedule of that name. Without one it does nothing.
+func UnscheduleCopy(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), CopyJob, name)
+}
+
+// UnscheduleCopy is the function of this name on c's client.
+func (c *Client) UnscheduleCopy(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, CopyJob, name)
+}
+
 // EndJob describes chain.Log.End.
 var EndJob = &jobrt.Job[testdatakinds.Fetch, jobrt.None]{
 	Service: "torture",
@@ -454,6 +517,27 @@ func FetchHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.L
 // FetchHandle is the function of this name on c's client.
 func (c *Client) FetchHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, FetchJob, id)
+}
+
+// ScheduleFetch has chain.Log.Fetch run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleFetch ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleFetch(ctx context.Context, name string, when jobrt.When, args testdatakinds.Fetch, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), FetchJob, name, when, args, opts...)
+}
+
+// ScheduleFetch is the function of this name on c's client.
+func (c *Client) ScheduleFetch(ctx context.Context, name string, when jobrt.When, args testdatakinds.Fetch, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, FetchJob, name, when, args, opts...)
+}
+
+// UnscheduleFetch ends the schedule of that name. Without one it does nothing.
+func UnscheduleFetch(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), FetchJob, name)
+}
+
+// UnscheduleFetch is the function of this name on c's client.
+func (c *Client) UnscheduleFetch(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, FetchJob, name)
 }
 
 // LabelJob describes chain.Log.Label.
@@ -628,6 +712,27 @@ func (c *Client) OrderedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[t
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, OrderedJob, id)
 }
 
+// ScheduleOrdered has chain.Log.Ordered run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleOrdered ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleOrdered(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), OrderedJob, name, when, args, opts...)
+}
+
+// ScheduleOrdered is the function of this name on c's client.
+func (c *Client) ScheduleOrdered(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, OrderedJob, name, when, args, opts...)
+}
+
+// UnscheduleOrdered ends the schedule of that name. Without one it does nothing.
+func UnscheduleOrdered(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), OrderedJob, name)
+}
+
+// UnscheduleOrdered is the function of this name on c's client.
+func (c *Client) UnscheduleOrdered(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, OrderedJob, name)
+}
+
 // PayJob describes chain.Log.Pay.
 var PayJob = &jobrt.Job[jobrt.None, testdatakinds.Money]{
 	Service: "torture",
@@ -668,6 +773,27 @@ func PayHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Mon
 // PayHandle is the function of this name on c's client.
 func (c *Client) PayHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, PayJob, id)
+}
+
+// SchedulePay has chain.Log.Pay run at the times of when, under a name that tells the job's schedules apart, until
+// UnschedulePay ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func SchedulePay(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), PayJob, name, when, jobrt.None{}, opts...)
+}
+
+// SchedulePay is the function of this name on c's client.
+func (c *Client) SchedulePay(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, PayJob, name, when, jobrt.None{}, opts...)
+}
+
+// UnschedulePay ends the schedule of that name. Without one it does nothing.
+func UnschedulePay(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), PayJob, name)
+}
+
+// UnschedulePay is the function of this name on c's client.
+func (c *Client) UnschedulePay(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, PayJob, name)
 }
 
 // PrintJob describes chain.Log.Print.
@@ -732,6 +858,27 @@ func PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], er
 // PrintHandle is the function of this name on c's client.
 func (c *Client) PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, PrintJob, id)
+}
+
+// SchedulePrint has chain.Log.Print run at the times of when, under a name that tells the job's schedules apart, until
+// UnschedulePrint ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func SchedulePrint(ctx context.Context, name string, when jobrt.When, args testdatakinds.Line, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), PrintJob, name, when, args, opts...)
+}
+
+// SchedulePrint is the function of this name on c's client.
+func (c *Client) SchedulePrint(ctx context.Context, name string, when jobrt.When, args testdatakinds.Line, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, PrintJob, name, when, args, opts...)
+}
+
+// UnschedulePrint ends the schedule of that name. Without one it does nothing.
+func UnschedulePrint(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), PrintJob, name)
+}
+
+// UnschedulePrint is the function of this name on c's client.
+func (c *Client) UnschedulePrint(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, PrintJob, name)
 }
 
 // RefundJob describes chain.Log.Refund.
@@ -859,6 +1006,27 @@ func (c *Client) RefuseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jo
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, RefuseJob, id)
 }
 
+// ScheduleRefuse has chain.Log.Refuse run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleRefuse ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleRefuse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), RefuseJob, name, when, args, opts...)
+}
+
+// ScheduleRefuse is the function of this name on c's client.
+func (c *Client) ScheduleRefuse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, RefuseJob, name, when, args, opts...)
+}
+
+// UnscheduleRefuse ends the schedule of that name. Without one it does nothing.
+func UnscheduleRefuse(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), RefuseJob, name)
+}
+
+// UnscheduleRefuse is the function of this name on c's client.
+func (c *Client) UnscheduleRefuse(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, RefuseJob, name)
+}
+
 // SendJob describes chain.Log.Send.
 var SendJob = &jobrt.Job[testdatakinds.Ship, jobrt.None]{
 	Service: "torture",
@@ -916,6 +1084,27 @@ func SendHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], err
 // SendHandle is the function of this name on c's client.
 func (c *Client) SendHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, SendJob, id)
+}
+
+// ScheduleSend has chain.Log.Send run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleSend ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleSend(ctx context.Context, name string, when jobrt.When, args testdatakinds.Ship, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), SendJob, name, when, args, opts...)
+}
+
+// ScheduleSend is the function of this name on c's client.
+func (c *Client) ScheduleSend(ctx context.Context, name string, when jobrt.When, args testdatakinds.Ship, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, SendJob, name, when, args, opts...)
+}
+
+// UnscheduleSend ends the schedule of that name. Without one it does nothing.
+func UnscheduleSend(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), SendJob, name)
+}
+
+// UnscheduleSend is the function of this name on c's client.
+func (c *Client) UnscheduleSend(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, SendJob, name)
 }
 
 // StoreJob describes chain.Log.Store.

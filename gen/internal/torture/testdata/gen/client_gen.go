@@ -65,48 +65,81 @@ type Enqueuer interface {
 	Batch(ctx context.Context, name string, fn func(ctx context.Context) error) (jobrt.BatchHandle, error)
 	EnqueueTick(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[otherkinds.Line], error)
 	TickHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[otherkinds.Line], error)
+	ScheduleTick(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error
+	UnscheduleTick(ctx context.Context, name string) error
 	EnqueueDeep(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Lines], error)
 	EnqueueDeepMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Lines], error)
 	DeepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Lines], error)
+	ScheduleDeep(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error
+	UnscheduleDeep(ctx context.Context, name string) error
 	EnqueueEmbedded(ctx context.Context, args testdatakinds.Embedded, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Methods], error)
 	EnqueueEmbeddedMany(ctx context.Context, args []testdatakinds.Embedded, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Methods], error)
 	EmbeddedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Methods], error)
+	ScheduleEmbedded(ctx context.Context, name string, when jobrt.When, args testdatakinds.Embedded, opts ...jobrt.ScheduleOption) error
+	UnscheduleEmbedded(ctx context.Context, name string) error
 	EnqueueFan(ctx context.Context, args testdatakinds.Nested, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueFanMany(ctx context.Context, args []testdatakinds.Nested, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	FanHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleFan(ctx context.Context, name string, when jobrt.When, args testdatakinds.Nested, opts ...jobrt.ScheduleOption) error
+	UnscheduleFan(ctx context.Context, name string) error
 	EnqueueHidden(ctx context.Context, args testdatakinds.Hidden, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdataerr.Context], error)
 	EnqueueHiddenMany(ctx context.Context, args []testdatakinds.Hidden, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdataerr.Context], error)
 	HiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdataerr.Context], error)
+	ScheduleHidden(ctx context.Context, name string, when jobrt.When, args testdatakinds.Hidden, opts ...jobrt.ScheduleOption) error
+	UnscheduleHidden(ctx context.Context, name string) error
 	// Deprecated: use Words
 	EnqueueNamed(ctx context.Context, args testdatakinds.Named, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Optional], error)
 	// Deprecated: use Words
 	EnqueueNamedMany(ctx context.Context, args []testdatakinds.Named, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Optional], error)
 	NamedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Optional], error)
+	// Deprecated: use Words
+	ScheduleNamed(ctx context.Context, name string, when jobrt.When, args testdatakinds.Named, opts ...jobrt.ScheduleOption) error
+	UnscheduleNamed(ctx context.Context, name string) error
 	EnqueueOmitZero(ctx context.Context, args testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.OmitZero], error)
 	EnqueueOmitZeroMany(ctx context.Context, args []testdatakinds.OmitZero, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.OmitZero], error)
 	OmitZeroHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.OmitZero], error)
+	ScheduleOmitZero(ctx context.Context, name string, when jobrt.When, args testdatakinds.OmitZero, opts ...jobrt.ScheduleOption) error
+	UnscheduleOmitZero(ctx context.Context, name string) error
 	EnqueuePrivate(ctx context.Context, args testdatakinds.Private, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Money], error)
 	EnqueuePrivateMany(ctx context.Context, args []testdatakinds.Private, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Money], error)
 	PrivateHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error)
+	SchedulePrivate(ctx context.Context, name string, when jobrt.When, args testdatakinds.Private, opts ...jobrt.ScheduleOption) error
+	UnschedulePrivate(ctx context.Context, name string) error
 	EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	CloseMonthHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleCloseMonth(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error
+	UnscheduleCloseMonth(ctx context.Context, name string) error
 	EnqueueSendInvoice(ctx context.Context, args testdatakinds.Scalars, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
 	EnqueueSendInvoiceMany(ctx context.Context, args []testdatakinds.Scalars, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error)
 	SendInvoiceHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
+	ScheduleSendInvoice(ctx context.Context, name string, when jobrt.When, args testdatakinds.Scalars, opts ...jobrt.ScheduleOption) error
+	UnscheduleSendInvoice(ctx context.Context, name string) error
+	EnqueueSweep(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
+	SweepHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleSweep(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error
+	UnscheduleSweep(ctx context.Context, name string) error
 	EnqueueSparse(ctx context.Context, args testdatakinds.Sparse, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Ledger], error)
 	EnqueueSparseMany(ctx context.Context, args []testdatakinds.Sparse, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Ledger], error)
 	SparseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Ledger], error)
+	ScheduleSparse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Sparse, opts ...jobrt.ScheduleOption) error
+	UnscheduleSparse(ctx context.Context, name string) error
 	EnqueueWords(ctx context.Context, args testdatakinds.Words, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Empty], error)
 	EnqueueWordsMany(ctx context.Context, args []testdatakinds.Words, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Empty], error)
 	WordsHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Empty], error)
+	ScheduleWords(ctx context.Context, name string, when jobrt.When, args testdatakinds.Words, opts ...jobrt.ScheduleOption) error
+	UnscheduleWords(ctx context.Context, name string) error
 	EnqueueCarry(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueCarryMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	CarryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleCarry(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error
+	UnscheduleCarry(ctx context.Context, name string) error
 	EnqueueCryAfterFailure(ctx context.Context, failed jobrt.AnyHandle, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	CryHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueDrop(ctx context.Context, args testdatakinds.Move, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueDropMany(ctx context.Context, args []testdatakinds.Move, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	DropHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleDrop(ctx context.Context, name string, when jobrt.When, args testdatakinds.Move, opts ...jobrt.ScheduleOption) error
+	UnscheduleDrop(ctx context.Context, name string) error
 	EnqueueAllAfterAll(ctx context.Context, in2 []jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	AllHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueBothAfter(ctx context.Context, jobrt2 jobrt.Handle[testdatakinds.Line], opts2 jobrt.Handle[testdatakinds.Money], opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
@@ -114,6 +147,8 @@ type Enqueuer interface {
 	EnqueueCopy(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueCopyMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	CopyHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleCopy(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error
+	UnscheduleCopy(ctx context.Context, name string) error
 	EnqueueEndAfterEnd(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EndHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueEndAllAfterAllEnd(ctx context.Context, lines []jobrt.Handle[testdatakinds.Line], done jobrt.Handle[jobrt.None], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
@@ -121,6 +156,8 @@ type Enqueuer interface {
 	EnqueueFetch(ctx context.Context, args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
 	EnqueueFetchMany(ctx context.Context, args []testdatakinds.Fetch, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error)
 	FetchHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
+	ScheduleFetch(ctx context.Context, name string, when jobrt.When, args testdatakinds.Fetch, opts ...jobrt.ScheduleOption) error
+	UnscheduleFetch(ctx context.Context, name string) error
 	EnqueueLabelAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	LabelHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueMournAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
@@ -128,21 +165,31 @@ type Enqueuer interface {
 	EnqueueOrdered(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Line], error)
 	EnqueueOrderedMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[testdatakinds.Line], error)
 	OrderedHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Line], error)
+	ScheduleOrdered(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error
+	UnscheduleOrdered(ctx context.Context, name string) error
 	EnqueuePay(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[testdatakinds.Money], error)
 	PayHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[testdatakinds.Money], error)
+	SchedulePay(ctx context.Context, name string, when jobrt.When, opts ...jobrt.ScheduleOption) error
+	UnschedulePay(ctx context.Context, name string) error
 	EnqueuePrint(ctx context.Context, args testdatakinds.Line, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueuePrintMany(ctx context.Context, args []testdatakinds.Line, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	EnqueuePrintFrom(ctx context.Context, from jobrt.Handle[testdatakinds.Line], opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	PrintHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	SchedulePrint(ctx context.Context, name string, when jobrt.When, args testdatakinds.Line, opts ...jobrt.ScheduleOption) error
+	UnschedulePrint(ctx context.Context, name string) error
 	// Deprecated: use Tell
 	EnqueueRefundAfterFailure(ctx context.Context, failed jobrt.AnyHandle, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	RefundHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueRefuse(ctx context.Context, args testdatakinds.Order, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueRefuseMany(ctx context.Context, args []testdatakinds.Order, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	RefuseHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleRefuse(ctx context.Context, name string, when jobrt.When, args testdatakinds.Order, opts ...jobrt.ScheduleOption) error
+	UnscheduleRefuse(ctx context.Context, name string) error
 	EnqueueSend(ctx context.Context, args testdatakinds.Ship, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueSendMany(ctx context.Context, args []testdatakinds.Ship, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	SendHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleSend(ctx context.Context, name string, when jobrt.When, args testdatakinds.Ship, opts ...jobrt.ScheduleOption) error
+	UnscheduleSend(ctx context.Context, name string) error
 	EnqueueStoreAfter(ctx context.Context, line jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	StoreHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
 	EnqueueSumAfterAll(ctx context.Context, total jobrt.Handle[testdatakinds.Money], err2 []jobrt.Handle[testdatakinds.Line], args testdatakinds.Fetch, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
@@ -154,6 +201,8 @@ type Enqueuer interface {
 	EnqueueClientHidden(ctx context.Context, args testdataerr.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error)
 	EnqueueClientHiddenMany(ctx context.Context, args []testdataerr.Context, opts ...jobrt.EnqueueOption) ([]jobrt.Handle[jobrt.None], error)
 	ClientHiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error)
+	ScheduleClientHidden(ctx context.Context, name string, when jobrt.When, args testdataerr.Context, opts ...jobrt.ScheduleOption) error
+	UnscheduleClientHidden(ctx context.Context, name string) error
 }
 
 var _ Enqueuer = (*Client)(nil)

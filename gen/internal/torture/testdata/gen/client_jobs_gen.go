@@ -79,3 +79,24 @@ func ClientHiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.No
 func (c *Client) ClientHiddenHandle(ctx context.Context, id jobrt.ID) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.HandleOf(jobrt.WithClient(ctx, c.client), nil, ClientHiddenJob, id)
 }
+
+// ScheduleClientHidden has client.Job.Hidden run at the times of when, under a name that tells the job's schedules apart, until
+// UnscheduleClientHidden ends it. Called again it changes the schedule, or nothing if all is the same. See jobrt.Schedule.
+func ScheduleClientHidden(ctx context.Context, name string, when jobrt.When, args testdataerr.Context, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(ctx, defaultClient.Load(), ClientHiddenJob, name, when, args, opts...)
+}
+
+// ScheduleClientHidden is the function of this name on c's client.
+func (c *Client) ScheduleClientHidden(ctx context.Context, name string, when jobrt.When, args testdataerr.Context, opts ...jobrt.ScheduleOption) error {
+	return jobrt.Schedule(jobrt.WithClient(ctx, c.client), nil, ClientHiddenJob, name, when, args, opts...)
+}
+
+// UnscheduleClientHidden ends the schedule of that name. Without one it does nothing.
+func UnscheduleClientHidden(ctx context.Context, name string) error {
+	return jobrt.Unschedule(ctx, defaultClient.Load(), ClientHiddenJob, name)
+}
+
+// UnscheduleClientHidden is the function of this name on c's client.
+func (c *Client) UnscheduleClientHidden(ctx context.Context, name string) error {
+	return jobrt.Unschedule(jobrt.WithClient(ctx, c.client), nil, ClientHiddenJob, name)
+}

@@ -6,6 +6,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/billing"
 	"github.com/jobgen/jobgen/gen/internal/torture/testdata/chain"
@@ -144,6 +145,15 @@ func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) 
 		}
 		return d.BillingService.SendInvoice(ctx, args)
 	}, jobrt.PermanentErrors(billing.ErrBadAddress), jobrt.PermanentErrorType[*billing.AddressError]()); err != nil {
+		return err
+	}
+	if err := jobrt.Register(r, gen.SweepJob, func(ctx context.Context, _ jobrt.None) (jobrt.None, error) {
+		d, err := deps(ctx)
+		if err != nil {
+			return jobrt.None{}, err
+		}
+		return jobrt.None{}, d.BillingService.Sweep(ctx)
+	}); err != nil {
 		return err
 	}
 	if err := jobrt.Register(r, gen.SparseJob, billing.Sparse); err != nil {
@@ -398,6 +408,15 @@ func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) 
 	}); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterSchedule(r, gen.SweepJob, "default", jobrt.Cron("*/15 * * * *", ""), jobrt.Misfire(jobrt.MisfireSkip), jobrt.Grace(0)); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterSchedule(r, gen.SweepJob, "night", jobrt.Cron("30 2 * * *", "Europe/Berlin"), jobrt.Misfire(jobrt.MisfireAll), jobrt.Grace(5*time.Minute), jobrt.Overlap(jobrt.OverlapSkip), jobrt.Spread(30*time.Second)); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterSchedule(r, gen.SweepJob, "year", jobrt.Every(90*time.Minute).In("Asia/Tokyo"), jobrt.Overlap(jobrt.OverlapQueue), jobrt.FromLocal("2027-01-01"), jobrt.UntilLocal("2027-12-31T08:00"), jobrt.Count(12), jobrt.Calendars("weekends", "holidays")); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -417,6 +436,7 @@ func Preflight(ctx context.Context, store jobrt.Store) (jobrt.PreflightReport, e
 		gen.PrivateJob,
 		gen.CloseMonthJob,
 		gen.SendInvoiceJob,
+		gen.SweepJob,
 		gen.SparseJob,
 		gen.WordsJob,
 		carryJob(),
@@ -511,6 +531,10 @@ var _ closeMonthChangedRunGoGenerate = (*billing.Service).CloseMonth
 type sendInvoiceChangedRunGoGenerate func(*billing.Service, context.Context, testdatakinds.Scalars) (testdatakinds.Line, error)
 
 var _ sendInvoiceChangedRunGoGenerate = (*billing.Service).SendInvoice
+
+type sweepChangedRunGoGenerate func(*billing.Service, context.Context) error
+
+var _ sweepChangedRunGoGenerate = (*billing.Service).Sweep
 
 type sparseChangedRunGoGenerate func(context.Context, testdatakinds.Sparse) (testdatakinds.Ledger, error)
 
