@@ -326,7 +326,7 @@ func drill(tb testing.TB, scene func(ctx context.Context, env *Env, effect func(
 	if n > 0 && !reached {
 		return Ending{}, false
 	}
-	env.Elapse(tb, reg, drillPatience)
+	env.elapse(tb, reg, drillPatience, func() time.Duration { return -1 })
 	ending.Jobs = env.Store.all()
 	return ending, true
 }

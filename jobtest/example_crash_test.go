@@ -82,3 +82,24 @@ func ExampleEnv_Elapse() {
 	// retry mail server is away
 	// succeeded
 }
+
+func ExampleEnv_Tick() {
+	t := exampleT{} // the *testing.T of your test
+	_, env := jobtest.New(t)
+	reg := registry(t, sendInvoice) // worker.Register declares what cron= and every= say
+	err := jobrt.Register(reg, CloseMonthJob, func(context.Context, jobrt.None) (jobrt.None, error) { return jobrt.None{}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jobrt.RegisterSchedule(reg, CloseMonthJob, "", jobrt.Cron("0 2 1 * *", "Europe/Berlin")); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("due at first:", len(env.Tick(t, reg)))
+	env.Store.Advance(31 * 24 * time.Hour)
+	for _, job := range env.Tick(t, reg) {
+		fmt.Println(job.Kind, job.State, "for schedule", job.Origin.Schedule)
+	}
+	// Output:
+	// due at first: 0
+	// shop/billing.CloseMonth ready for schedule default
+}

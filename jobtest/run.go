@@ -106,23 +106,33 @@ func Run[A, R any](tb testing.TB, env *Env, reg *jobrt.Registry, job *jobrt.Job[
 	return result, outcome
 }
 
-// Elapse makes d pass, and runs what becomes ready meanwhile, each job when it is due, by the store's clock. It returns
-// the outcomes in order. More than 10,000 runs fail the test.
+// Elapse makes d pass, fires reg's schedules and runs what becomes ready meanwhile, each when it is due, by the store's
+// clock. It returns the outcomes in order. More than 10,000 runs fail the test.
 func (e *Env) Elapse(tb testing.TB, reg *jobrt.Registry, d time.Duration) []Outcome {
 	tb.Helper()
+	return e.elapse(tb, reg, d, func() time.Duration { return e.tick(tb, reg) })
+}
+
+// elapse is Elapse; tick fires schedules, and tells the time until the next one is due, negative for none.
+func (e *Env) elapse(tb testing.TB, reg *jobrt.Registry, d time.Duration, tick func() time.Duration) []Outcome {
+	tb.Helper()
 	end := e.Store.Now().Add(d)
-	outcomes := e.Drain(tb, reg)
+	var outcomes []Outcome
 	for {
-		if len(outcomes) > drainMost {
+		scheduled := tick()
+		if outcomes = append(outcomes, e.Drain(tb, reg)...); len(outcomes) > drainMost {
 			tb.Fatalf("jobs still come due after %d runs; the last was %v", len(outcomes), outcomes[len(outcomes)-1])
 		}
+		now := e.Store.Now()
 		due, ok := e.Store.nextDue(reg.Kinds())
-		if !ok || due.After(end) {
-			e.Store.Advance(end.Sub(e.Store.Now()))
-			return append(outcomes, e.Drain(tb, reg)...)
+		if at := now.Add(max(scheduled, time.Millisecond)); scheduled >= 0 && (!ok || at.Before(due)) {
+			due, ok = at, true
 		}
-		e.Store.Advance(max(due.Sub(e.Store.Now()), 0))
-		outcomes = append(outcomes, e.Drain(tb, reg)...)
+		if !ok || due.After(end) {
+			e.Store.Advance(max(end.Sub(now), 0))
+			return outcomes
+		}
+		e.Store.Advance(max(due.Sub(now), 0))
 	}
 }
 
@@ -211,17 +221,10 @@ func (e *Env) runUntil(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo, d
 		tb.Fatalf("jobtest: %v", err)
 	}
 	config := e.Pool
-	config.Queues, config.Slots, config.Order = []jobrt.QueueConfig{{Name: info.Queue, Workers: 1}}, 0, jobrt.Order{}
 	if d != nil {
 		config.Logger = slog.New(slog.DiscardHandler) // a dead worker says nothing
 	}
-	if config.Logger == nil {
-		config.Logger = slog.New(slog.NewTextHandler(tb.Output(), nil))
-	}
-	pool, err := jobrt.NewPool(client, reg, config)
-	if err != nil {
-		tb.Fatalf("jobtest: %v", err)
-	}
+	pool := newPool(tb, client, reg, config, jobrt.QueueConfig{Name: info.Queue, Workers: 1})
 	ended := make(chan error, 1)
 	go func() { ended <- pool.Run(ctx) }()
 	var f jobrt.Finish
@@ -245,6 +248,20 @@ func (e *Env) runUntil(tb testing.TB, reg *jobrt.Registry, info jobrt.JobInfo, d
 		o.Error, o.Stack = f.Error.Message, f.Error.Stack
 	}
 	return o
+}
+
+// newPool makes a pool for queues, all for none, and otherwise as configured.
+func newPool(tb testing.TB, client *jobrt.Client, reg *jobrt.Registry, config jobrt.PoolConfig, queues ...jobrt.QueueConfig) *jobrt.Pool {
+	tb.Helper()
+	config.Queues, config.Slots, config.Order = queues, 0, jobrt.Order{}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.NewTextHandler(tb.Output(), nil))
+	}
+	pool, err := jobrt.NewPool(client, reg, config)
+	if err != nil {
+		tb.Fatalf("jobtest: %v", err)
+	}
+	return pool
 }
 
 // singleJob is a store in which a pool finds one job only, once, and has no duties.
@@ -277,6 +294,11 @@ func (s *singleJob) tell(batch []jobrt.Finish, results []jobrt.FinishResult) {
 			}
 		}
 	}
+}
+
+// DueSchedules finds none: those are for Tick.
+func (s *singleJob) DueSchedules(ctx context.Context, _ jobrt.DueRequest) (jobrt.DueSchedules, error) {
+	return jobrt.DueSchedules{Now: s.Now(), Next: -1}, asked(ctx)
 }
 
 // Open starts a session that claims only the one job.
