@@ -31,6 +31,11 @@ func (m *Memory) breakersOf(kinds []string) []jobrt.Breaker {
 	return all
 }
 
+// holding is what may keep jobs from being claimed: overrides and breakers.
+func (m *Memory) holding() []jobrt.Override {
+	return jobrt.WithBreakers(m.standing(everyTarget), m.breakersOf(slices.Sorted(maps.Keys(m.breakers))))
+}
+
 // ResetBreaker closes a breaker.
 func (m *Memory) ResetBreaker(ctx context.Context, a jobrt.Actor, kind string) error {
 	if err := asked(ctx); err != nil {

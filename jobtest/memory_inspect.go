@@ -56,7 +56,7 @@ func (m *Memory) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 		info.Progress = &p
 	}
 	if info.State.Live() && info.State != jobrt.StateRunning {
-		info.Held = jobrt.Holds(m.standing(everyTarget), info.Queue, info.Kind)
+		info.Held = jobrt.Holds(m.holding(), info.Queue, info.Kind)
 	}
 	return info, nil
 }
@@ -133,6 +133,6 @@ func (m *Memory) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error
 	slices.SortFunc(result, func(a, b jobrt.Backlog) int {
 		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.State, b.State))
 	})
-	jobrt.MarkHeld(result, m.standing(everyTarget))
+	jobrt.MarkHeld(result, m.holding())
 	return result, nil
 }

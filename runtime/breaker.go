@@ -180,3 +180,26 @@ func (b Breaker) Told(after Breaker) (a Actor, action string, told bool) {
 		return a, "open breaker", true
 	}
 }
+
+// settingBreaker is the setting of Breaker.Override.
+const settingBreaker = "breaker"
+
+// Override is how a breaker that is not closed shows among what holds jobs up. It is no override that can be cleared: see
+// [BreakerStore].
+func (b Breaker) Override() Override {
+	return Override{
+		Target: TargetKind(b.Kind), Setting: settingBreaker, Value: string(b.State), By: breakerActor,
+		Reason: fmt.Sprintf("%d failures in a row: %s", b.Failures, b.Reason), SetAt: b.OpenedAt, Until: b.RetryAt,
+	}
+}
+
+// WithBreakers returns overrides with the breakers that are not closed, for [Holds] and [MarkHeld].
+func WithBreakers(overrides []Override, breakers []Breaker) []Override {
+	all := overrides[:len(overrides):len(overrides)]
+	for _, b := range breakers {
+		if b.State != BreakerClosed {
+			all = append(all, b.Override())
+		}
+	}
+	return all
+}

@@ -107,6 +107,7 @@ func (c *controls) again() {
 func (c *controls) steer(overrides []Override) {
 	next := steer(c.pool, overrides)
 	c.now.Store(next)
+	c.pool.guard.seen(next.held)
 	for _, g := range c.pool.groups {
 		g.steer(next)
 	}
@@ -144,6 +145,8 @@ type steering struct {
 	kinds []string
 	// tries are kinds that only their breaker bars, with their aliases, by the name of the registration.
 	tries map[string][]string
+	// held are the kinds that this build may not claim, by the name of the registration.
+	held map[string]bool
 	// paused queues; everything when all is set.
 	paused map[string]bool
 	all    bool
@@ -155,7 +158,7 @@ type steering struct {
 
 // steer judges overrides. Settings and values that this build does not know are left alone: a newer one has set them.
 func steer(p *Pool, overrides []Override) *steering {
-	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), tries: make(map[string][]string)}
+	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), tries: make(map[string][]string), held: make(map[string]bool)}
 	barred := make(map[string]bool)
 	for _, o := range overrides {
 		class, name := splitTarget(o.Target)
@@ -168,6 +171,8 @@ func steer(p *Pool, overrides []Override) *steering {
 			s.paused[name] = true
 		case o.Setting == SettingPaused && class == "kind":
 			barred[name] = true
+		case o.Setting == SettingHold(p.config.Build) && class == "kind" && o.Value == "true":
+			barred[name], s.held[name] = true, true
 		case o.Setting == SettingWorkers && class == "queue" && counts:
 			s.workers[name] = number
 		case o.Setting == SettingQuiet && class == "worker":

@@ -145,6 +145,11 @@ type QueueStatus struct {
 	WorkersEach Effective `json:"workers_each"`
 	// Served is how many live workers serve it.
 	Served int `json:"served"`
+	// Budget is its fail-budget, FailedShare the share of attempts that failed within BudgetWindow, both from 0 to 1, and
+	// Stretch how many times as long its retries wait for that. They are zero for a queue without a budget.
+	Budget      float64 `json:"budget,omitempty"`
+	FailedShare float64 `json:"failed_share,omitempty"`
+	Stretch     float64 `json:"stretch,omitempty"`
 }
 
 // KindStatus is one kind as operators see it.
@@ -178,6 +183,9 @@ func (o *Operator) Queues(ctx context.Context) ([]QueueStatus, error) {
 			Served:      seen.served(name, ""),
 		})
 	}
+	if err := o.budgets(ctx, all); err != nil {
+		return nil, fmt.Errorf("queues: %w", err)
+	}
 	return all, nil
 }
 
@@ -190,7 +198,7 @@ func (o *Operator) Kinds(ctx context.Context) ([]KindStatus, error) {
 	all := make([]KindStatus, len(seen.kinds))
 	for i, k := range seen.kinds {
 		all[i] = KindStatus{
-			KindInfo: k, Held: Holds(seen.overrides, k.Queue, k.Kind), Overrides: overridesOf(seen.overrides, TargetKind(k.Kind)),
+			KindInfo: k, Held: Holds(WithBreakers(seen.overrides, seen.breakers), k.Queue, k.Kind), Overrides: overridesOf(seen.overrides, TargetKind(k.Kind)),
 			Served: seen.served(k.Queue, k.Kind),
 		}
 	}
@@ -214,6 +222,7 @@ type survey struct {
 	workers   []WorkerStatus
 	backlog   []Backlog
 	overrides []Override
+	breakers  []Breaker
 }
 
 func (o *Operator) survey(ctx context.Context) (*survey, error) {
@@ -234,7 +243,10 @@ func (o *Operator) survey(ctx context.Context) (*survey, error) {
 	if s.backlog, err = o.store.Backlog(ctx, 1); err != nil {
 		return nil, err
 	}
-	s.overrides, err = o.store.Overrides(ctx)
+	if s.overrides, err = o.store.Overrides(ctx); err != nil {
+		return nil, err
+	}
+	s.breakers, err = o.store.Breakers(ctx)
 	return s, err
 }
 

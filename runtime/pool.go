@@ -62,6 +62,9 @@ type PoolConfig struct {
 	// Default: the revision that the go command has stamped into the binary, 12 digits and "+dirty" when the tree had
 	// changes, else the main module's version; none for go run and go test.
 	Build string
+	// ReleaseGuard says what happens when this build fails a kind five times as often as the build before: see [GuardMode].
+	// Default [GuardHold]. It needs a Build.
+	ReleaseGuard GuardMode
 	// Logger gets one line for each failed attempt and for each change of the pool's health. Default slog.Default().
 	Logger *slog.Logger
 }
@@ -117,6 +120,8 @@ type Pool struct {
 	controls  *controls
 	relay     *relay // of a client with routes
 	breakers  *breakers
+	budgets   *budgets
+	guard     *guard
 	deaf      atomic.Bool // the store cannot listen
 	ran       atomic.Bool
 	handlers  sync.WaitGroup
@@ -161,7 +166,7 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
 	p.health = &health{log: p.log}
-	p.breakers = newBreakers(p)
+	p.breakers, p.budgets, p.guard = newBreakers(p), newBudgets(p), newGuard(p)
 	p.hooks = newHooks(p)
 	if p.groups, err = p.plan(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
@@ -205,6 +210,11 @@ func (c *PoolConfig) fill() error {
 	}
 	if c.Slots < 0 || c.Slots > 0 && len(c.Queues) > 0 {
 		return errors.New("negative Slots, or Slots beside Queues, which it excludes")
+	}
+	switch c.ReleaseGuard {
+	case GuardHold, GuardWarn, GuardOff:
+	default:
+		return fmt.Errorf("ReleaseGuard %q is unknown", c.ReleaseGuard)
 	}
 	setDefault(&c.LeaseTTL, defaultLeaseTTL)
 	setDefault(&c.DrainTimeout, defaultDrainTimeout)
@@ -303,7 +313,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	loops.Go(func() { p.keepReconciled(background) })
 	loops.Go(func() { p.duties.run(background) })
 	loops.Go(func() { p.listen(background) })
-	loops.Go(func() { p.tally.run(background, func(context.Context) {}) })
+	loops.Go(func() { p.tally.run(background, func(ctx context.Context) { p.budgets.look(ctx); p.guard.look(ctx) }) })
 	loops.Go(func() { p.controls.run(background) })
 	loops.Go(func() { p.scheduler.run(ctx) })
 	if p.relay != nil {

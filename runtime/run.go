@@ -134,6 +134,9 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 		}
 		p.client.sealer.sealEnd(&f, job.Kind, reg.kind)
 		p.breakers.ended(reg.kind, job.Ref, f.Verdict)
+		if f.Verdict == VerdictRetry || f.Verdict == VerdictDead {
+			p.guard.note(reg.kind)
+		}
 		p.tally.note(job, reg.kind, &f, a.spared, a.startedAt.Sub(job.RunAt), ran)
 		p.logAttempt(job, &f)
 		p.hooks.expect(job, &f)
@@ -239,7 +242,7 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, fmt.Errorf("error ignored: %w", err))
 	case p.spare(f, reg, job, a):
 	case job.Attempt < job.MaxRetries:
-		f.Verdict, f.Delay = VerdictRetry, reg.settings.RetryDelay(job.Attempt+1)
+		f.Verdict, f.Delay = VerdictRetry, p.budgets.retryIn(job.Queue, reg.settings.RetryDelay(job.Attempt+1))
 	case reg.settings.DiscardExhausted:
 		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, fmt.Errorf("discarded after %d failed attempts: %w", job.Attempt+1, err))
 	default:
@@ -250,7 +253,10 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 // spare takes note of a failure that the attempt is to be charged for, and reports whether it is not: its job goes back.
 func (p *Pool) spare(f *Finish, reg *registered, job *ClaimedJob, a *attempt) bool {
 	reason := a.concealError(f.Error).Message
-	spared, put := p.breakers.failed(reg.kind, job.Ref, reason)
+	spared, put := p.controls.now.Load().held[reg.kind], time.Duration(0)
+	if !spared {
+		spared, put = p.breakers.failed(reg.kind, job.Ref, reason)
+	}
 	if !spared {
 		return false
 	}

@@ -157,7 +157,18 @@ var overrideSettings = map[string]struct {
 	SettingSlots:   {[]string{"*", "worker"}, checkWorkers, nil},
 	SettingQuiet:   {[]string{"worker"}, checkTrue, nil},
 	SettingStop:    {[]string{"worker"}, checkTrue, nil},
+	settingHold:    {[]string{"kind"}, checkHold, isTrue},
+	settingBreaker: {nil, nil, always}, // nobody sets it: see Breaker.Override
 }
+
+func checkHold(value string) error {
+	if value != "true" && value != holdOff {
+		return fmt.Errorf("value %q: want true, or off to keep the release guard from it", value)
+	}
+	return nil
+}
+
+func isTrue(value string) bool { return value == "true" }
 
 func always(string) bool { return true }
 

@@ -190,4 +190,55 @@ var breakerCases = []testCase{
 			e.Errorf("a try of an unknown kind: %v; want ErrNotFound", err)
 		}
 	}},
+	{name: "what waits says that its breaker is open and which build is held", run: func(e *env) {
+		w := e.worker()
+		id := e.insert(newJob())[0]
+		other := e.insert(newJob(withKind(kindB)))[0]
+		held := func(id jobrt.ID) (settings []string) {
+			e.Helper()
+			for _, o := range e.job(id).Held {
+				settings = append(settings, o.Setting+"="+o.Value)
+			}
+			return settings
+		}
+		w.report(seen(5))
+		hold := jobrt.Override{Target: jobrt.TargetKind(kind), Setting: jobrt.SettingHold("v2"), Value: "true"}
+		if err := e.s.SetOverride(e.ctx, jobrt.Actor{Name: "release guard", Reason: "v2 fails"}, hold); err != nil {
+			e.Fatalf("hold: %v", err)
+		}
+		if got, want := held(id), []string{"hold:v2=true", "breaker=open"}; !slices.Equal(got, want) {
+			e.Errorf("job is held by %v; want %v", got, want)
+		}
+		if got := held(other); len(got) != 0 {
+			e.Errorf("a job of another kind is held by %v", got)
+		}
+		lines, err := e.s.Backlog(e.ctx, 10)
+		if err != nil {
+			e.Fatalf("backlog: %v", err)
+		}
+		for _, l := range lines {
+			if want := map[string]int{kind: 2}[l.Kind]; len(l.Held) != want {
+				e.Errorf("backlog of %s is held by %+v; want %d", l.Kind, l.Held, want)
+			}
+		}
+		hold.Value = "off"
+		if err := e.s.SetOverride(e.ctx, jobrt.Actor{Name: "ada"}, hold); err != nil {
+			e.Fatalf("release: %v", err)
+		}
+		if err := e.s.ResetBreaker(e.ctx, jobrt.Actor{Name: "ada"}, kind); err != nil {
+			e.Fatalf("reset: %v", err)
+		}
+		if got := held(id); len(got) != 0 {
+			e.Errorf("afterwards the job is held by %v", got)
+		}
+		for _, bad := range []jobrt.Override{
+			{Target: jobrt.TargetKind(kind), Setting: jobrt.SettingHold("v2"), Value: "perhaps"},
+			{Target: jobrt.TargetQueue(queue), Setting: jobrt.SettingHold("v2"), Value: "true"},
+			{Target: jobrt.TargetKind(kind), Setting: "breaker", Value: "open"},
+		} {
+			if err := e.s.SetOverride(e.ctx, jobrt.Actor{Name: "ada"}, bad); err == nil {
+				e.Errorf("%+v is accepted", bad)
+			}
+		}
+	}},
 }

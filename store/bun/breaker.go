@@ -28,6 +28,16 @@ func (s *Store) ResetBreaker(ctx context.Context, a jobrt.Actor, kind string) er
 	return s.failed("reset breaker of "+kind, s.d.resetBreaker(ctx, a, kind))
 }
 
+// holding returns what may keep jobs from being claimed: overrides and breakers.
+func (s *Store) holding(ctx context.Context) ([]jobrt.Override, error) {
+	overrides, err := s.d.overrides(ctx)
+	if err != nil {
+		return nil, err
+	}
+	breakers, err := s.d.breakers(ctx, s.d.own(), nil)
+	return jobrt.WithBreakers(overrides, breakers), err
+}
+
 // scanBreaker reads kind, service, state, version, failures, opens, reason, opened_at, retry_at, probe, probe_until and the
 // store's clock.
 func scanBreaker(r rows) (jobrt.Breaker, error) {

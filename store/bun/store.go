@@ -199,7 +199,7 @@ func (s *Store) Job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) {
 	info, err := s.d.job(ctx, id)
 	if err == nil && info.State.Live() && info.State != jobrt.StateRunning {
 		var overrides []jobrt.Override
-		overrides, err = s.d.overrides(ctx)
+		overrides, err = s.holding(ctx)
 		info.Held = jobrt.Holds(overrides, info.Queue, info.Kind)
 	}
 	return info, s.failed("job "+id.String(), err)
@@ -228,7 +228,7 @@ func (s *Store) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error)
 	if err != nil {
 		return nil, s.failed("backlog", err)
 	}
-	overrides, err := s.d.overrides(ctx)
+	overrides, err := s.holding(ctx)
 	jobrt.MarkHeld(lines, overrides)
 	return lines, s.failed("backlog", err)
 }
