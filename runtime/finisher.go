@@ -149,7 +149,7 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 			p.releaser.wake()
 		}
 		p.held.remove(end.Ref)
-		p.hooks.settled(end, r.Status)
+		p.hooks.settled(end, r)
 		if d := backIn(end); d >= 0 && (retryIn < 0 || d < retryIn) {
 			retryIn = d
 		}

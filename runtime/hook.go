@@ -31,7 +31,7 @@ type Transition struct {
 	Service string
 	Kind    string
 	Queue   string
-	// To is the state that the attempt asked for. In a cancelled batch a job that was to run again has ended as cancelled.
+	// To is the job's state after the attempt: StateCancelled when it was to run again and had been cancelled meanwhile.
 	To      State
 	Verdict Verdict
 	Reason  DeadReason // for StateDead
@@ -217,7 +217,7 @@ func (h *hooks) expect(job *ClaimedJob, f *Finish) {
 }
 
 // settled tells of an end that is durable, or forgets one that did not count.
-func (h *hooks) settled(end Finish, status FinishStatus) {
+func (h *hooks) settled(end Finish, r FinishResult) {
 	if h == nil {
 		return
 	}
@@ -225,10 +225,13 @@ func (h *hooks) settled(end Finish, status FinishStatus) {
 	t, known := h.jobs[end.Ref]
 	delete(h.jobs, end.Ref)
 	h.mu.Unlock()
-	if !known || status != Finished {
+	if !known || r.Status != Finished {
 		return
 	}
 	t.Verdict, t.To, t.Reason = end.Verdict, end.Verdict.state(end.Delay), end.Reason
+	if r.Cancelled {
+		t.To = StateCancelled
+	}
 	if t.To == StateScheduled {
 		t.Delay = end.Delay
 	}

@@ -252,3 +252,30 @@ func TestWhatComesAfterFinishInATransactionIsNotTold(t *testing.T) {
 		}
 	})
 }
+
+func TestATransitionTellsOfAJobThatWasCancelledMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Member", retries(3))
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			r, _ := jobrt.FromContext(ctx)
+			return done{}, errors.Join(b.client.CancelBatch(context.WithoutCancel(ctx), r.Batch, "enough"), errors.New("no"))
+		})
+		var l told
+		stop := b.run(l.config())
+		batch, err := b.client.Batch(b.ctx, "b", func(ctx context.Context) error {
+			_, err := jobrt.Enqueue(ctx, nil, job, work{})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := batch.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustStop(t, stop)
+		if want := []string{"cancelled retry 1 no"}; !slices.Equal(l.moved, want) {
+			t.Errorf("OnTransition was told %q, want %q", l.moved, want)
+		}
+	})
+}
