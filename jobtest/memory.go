@@ -35,6 +35,7 @@ type Memory struct {
 	batches  map[jobrt.ID]*batchRow
 	effects  map[string]*effect
 	audits   []jobrt.AuditEntry // oldest first
+	bulks    []*jobrt.BulkInfo
 	stats    stats
 	breakers map[string]jobrt.Breaker
 
@@ -68,6 +69,7 @@ type row struct {
 	suspect     bool
 	started     bool
 	startedAt   time.Time
+	fingerprint string // of the last error
 	// deadSchema is what the arguments did not decode under, for undecodable jobs.
 	deadSchema string
 	// settled are the claims that a Finish has ended, so that the same Finish is known when it comes again.

@@ -96,7 +96,7 @@ func (m *Memory) settle(r *row, f jobrt.Finish, now time.Time) {
 	}
 	r.settled = append(r.settled, f.LeaseSeq)
 	if f.Error != nil {
-		r.info.Error = f.Error.Message
+		r.info.Error, r.fingerprint = f.Error.Message, f.Error.Fingerprint
 	}
 	switch verdict := r.judge(f.Verdict); verdict {
 	case jobrt.VerdictSucceeded:

@@ -73,10 +73,7 @@ func (m *Memory) Jobs(ctx context.Context, f jobrt.Filter) ([]jobrt.JobInfo, err
 	defer m.mu.Unlock()
 	var rows []*row
 	for _, r := range m.jobs {
-		if (len(f.States) == 0 || slices.Contains(f.States, r.info.State)) &&
-			(f.Kind == "" || f.Kind == r.info.Kind) && (f.Queue == "" || f.Queue == r.info.Queue) &&
-			(f.Reason == "" || f.Reason == r.info.Reason) &&
-			(f.Before.IsZero() || compareIDs(r.info.ID, f.Before) < 0) {
+		if r.matches(f) {
 			rows = append(rows, r)
 		}
 	}
@@ -135,4 +132,14 @@ func (m *Memory) Backlog(ctx context.Context, limit int) ([]jobrt.Backlog, error
 	})
 	jobrt.MarkHeld(result, m.holding())
 	return result, nil
+}
+
+// matches reports whether a filter selects the job.
+func (r *row) matches(f jobrt.Filter) bool {
+	i := &r.info
+	return (len(f.States) == 0 || slices.Contains(f.States, i.State)) && (f.Kind == "" || f.Kind == i.Kind) &&
+		(f.Queue == "" || f.Queue == i.Queue) && (f.Reason == "" || f.Reason == i.Reason) &&
+		(f.Before.IsZero() || compareIDs(i.ID, f.Before) < 0) && (f.Tag == "" || slices.Contains(i.Tags, f.Tag)) &&
+		(f.Fingerprint == "" || i.State == jobrt.StateDead && f.Fingerprint == r.fingerprint) &&
+		!i.CreatedAt.Before(f.CreatedAfter) && (f.CreatedBefore.IsZero() || i.CreatedAt.Before(f.CreatedBefore))
 }

@@ -24,6 +24,10 @@ const (
 	dutyBatch = 1000
 	// expireEvery is how often what has expired is ended that nobody claims: a claim sees for itself.
 	expireEvery = 2 * time.Second
+	// bulkEvery is how often one process looks for bulk operations.
+	bulkEvery = time.Second
+	// bulkMost bounds the steps at once, so that the other duties have their turn.
+	bulkMost = 20
 	// maintainEvery is how often the store's upkeep is done, by one process.
 	maintainEvery = 10 * time.Minute
 	// foldEvery is how often statistics are folded, by one process.
@@ -74,9 +78,9 @@ func (d *duties) untilPromote() time.Duration {
 
 func (d *duties) run(ctx context.Context) {
 	rescueEvery := d.pool.config.LeaseTTL / 3
-	var rescue, release, expire, maintain, fold time.Time // zero: at once
-	revive := time.Now().Add(reviveEvery)                 // the pool has just done it
-	record := time.Now().Add(syncEvery)                   // likewise
+	var rescue, release, expire, bulk, maintain, fold time.Time // zero: at once
+	revive := time.Now().Add(reviveEvery)                       // the pool has just done it
+	record := time.Now().Add(syncEvery)                         // likewise
 	for try := 0; ; {
 		err := d.promote(ctx)
 		now := time.Now()
@@ -91,6 +95,10 @@ func (d *duties) run(ctx context.Context) {
 		if !now.Before(expire) {
 			expire = now.Add(expireEvery)
 			err = errors.Join(err, d.expire(ctx))
+		}
+		if !now.Before(bulk) {
+			bulk = now.Add(bulkEvery)
+			err = errors.Join(err, d.bulk(ctx))
 		}
 		if !now.Before(revive) {
 			revive = now.Add(reviveEvery)
@@ -222,6 +230,24 @@ func (d *duties) sync(ctx context.Context) error {
 		return err
 	}
 	return d.pool.syncAgain(ctx)
+}
+
+// bulk carries on with bulk operations.
+func (d *duties) bulk(ctx context.Context) error {
+	take, err := d.take(ctx, "bulk", bulkEvery)
+	for n := 0; take && err == nil && n < bulkMost; n++ {
+		var step BulkStep
+		err = d.pool.health.call(ctx, func(ctx context.Context) (err error) {
+			step, err = d.pool.session.WorkBulk(ctx)
+			return err
+		})
+		take = step.Worked
+		if len(step.Results) > 0 {
+			tellOf(ctx, d.pool.store, step.Results)
+			d.pool.releaser.wake()
+		}
+	}
+	return err
 }
 
 func (d *duties) maintain(ctx context.Context) error {

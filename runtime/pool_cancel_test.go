@@ -149,3 +149,36 @@ func TestACancelledJobIsNotHandedBackByAStop(t *testing.T) {
 		}
 	})
 }
+
+func TestABulkCancelReachesWaitingAndRunningJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		job := newJob("Mail")
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			<-ctx.Done()
+			return done{}, ctx.Err()
+		})
+		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 3}}})
+		var ids []jobrt.ID
+		for n := range 500 {
+			ids = append(ids, b.enqueue(job, work{N: n}).ID())
+		}
+		time.Sleep(time.Minute)
+		o := b.operator("wrong list")
+		id, err := o.StartBulk(t.Context(), jobrt.Operation{Do: jobrt.OpCancel}, jobrt.Filter{Kind: job.Kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if info, err := o.Bulk(t.Context(), id); err != nil || info.State != jobrt.BulkDone || info.Changed != len(ids) {
+			t.Errorf("bulk: %+v, %v", info, err)
+		}
+		for _, id := range ids {
+			if info := b.info(id); info.State != jobrt.StateCancelled || info.Error != "cancelled by ann: wrong list" {
+				t.Fatalf("job is %s: %s", info.State, info.Error)
+			}
+		}
+		mustStop(t, stop)
+	})
+}

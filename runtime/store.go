@@ -115,6 +115,7 @@ type Store interface {
 	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
 
 	OperateStore
+	BulkStore
 	ControlStore
 	StepStore
 	ScheduleStore
@@ -181,6 +182,7 @@ type Session interface {
 
 	ControlSession
 	OperateSession
+	BulkSession
 
 	// Close removes the worker row, so that what it still holds is rescued at once, with its overrides, and closes the
 	// connections.
@@ -550,6 +552,13 @@ type Filter struct {
 	Kind   string
 	Queue  string
 	Reason DeadReason
+	// Tag that the jobs have among theirs.
+	Tag string
+	// Fingerprint of the error of dead jobs: see AttemptError.
+	Fingerprint string
+	// CreatedAfter and CreatedBefore bound when the jobs were stored, by the store's clock: from the first, inclusive, to
+	// the second, exclusive.
+	CreatedAfter, CreatedBefore time.Time
 	// Limit is the most that is returned; default 100, at most 1,000.
 	Limit int
 	// Before returns jobs with smaller ids only: the last id of the page before.

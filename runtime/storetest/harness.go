@@ -73,6 +73,7 @@ func Run(t *testing.T, h Harness) {
 		{"Effect", effectCases},
 		{"EffectTx", effectTxCases},
 		{"Operate", operateCases},
+		{"Bulk", bulkCases},
 		{"Stats", statCases},
 		{"Control", controlCases},
 		{"Steps", stepCases},

@@ -8,7 +8,7 @@ import (
 // tableNames are the tables, as {jobs}, {history} and so on in the text of a statement.
 var tableNames = []string{
 	"jobs", "history", "dead", "attempts", "kinds", "queues", "workers", "uniques", "duties", "migrations",
-	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit",
+	"edges", "outcomes", "batches", "batch_deltas", "effects", "services", "audit", "bulks",
 	"overrides", "builds",
 	"steps", "logs", "progress",
 	"schedules", "schedule_runs", "schedule_orders", "loops",

@@ -15,7 +15,7 @@ func (s *Store) Operate(ctx context.Context, a jobrt.Actor, o jobrt.Operation, i
 	if err := o.Check(); err != nil {
 		return nil, s.failed("operate", err)
 	}
-	distinct := slices.SortedFunc(slices.Values(distinctIDs(ids)), compareIDs)
+	distinct := sortedIDs(distinctIDs(ids))
 	if len(distinct) == 0 {
 		return nil, nil
 	}
@@ -62,7 +62,7 @@ func operate(ctx context.Context, d dialect, q querier, a jobrt.Actor, o jobrt.O
 			done[id] = jobrt.Operated{Err: jobrt.ErrNotFound}
 			continue
 		case at.as(o):
-		case !fits(o.Do, at.state):
+		case !o.Do.Fits(at.state):
 			done[id] = jobrt.Operated{State: at.state, Queue: at.queue, Err: &jobrt.StateError{ID: id, Do: o.Do, State: at.state}}
 			continue
 		case at.state == jobrt.StateDead:
@@ -101,20 +101,6 @@ type operationDetail struct {
 	jobrt.Operation
 }
 
-// fits reports whether an operation can change a job in a state.
-func fits(do jobrt.OperationKind, s jobrt.State) bool {
-	switch do {
-	case jobrt.OpCancel:
-		return s.Live() || s == jobrt.StateDead
-	case jobrt.OpRequeue:
-		return s == jobrt.StateScheduled || s == jobrt.StateDead
-	case jobrt.OpReschedule:
-		return s == jobrt.StateScheduled || s == jobrt.StateReady || s == jobrt.StateDead
-	default:
-		return s.Live() && s != jobrt.StateRunning || s == jobrt.StateDead
-	}
-}
-
 // as reports whether a job is as an operation wants it already.
 func (at place) as(o jobrt.Operation) bool {
 	switch o.Do {
@@ -123,9 +109,9 @@ func (at place) as(o jobrt.Operation) bool {
 	case jobrt.OpRequeue:
 		return at.state == jobrt.StateReady
 	case jobrt.OpMove:
-		return at.queue == o.Queue && fits(o.Do, at.state)
+		return at.queue == o.Queue && o.Do.Fits(at.state)
 	case jobrt.OpPriority:
-		return at.priority == o.Priority && fits(o.Do, at.state)
+		return at.priority == o.Priority && o.Do.Fits(at.state)
 	}
 	return false
 }
@@ -144,3 +130,5 @@ func scanCancel(r rows) (jobrt.CancelRequest, error) {
 	c.By, c.Reason = a.Name, a.Reason
 	return c, err
 }
+
+func sortedIDs(ids []jobrt.ID) []jobrt.ID { return slices.SortedFunc(slices.Values(ids), compareIDs) }

@@ -6,13 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
 // infoSQL reads jobs of all three tables as scanInfo wants them. The error of a live job is that of its last attempt.
 //
-// In: id or NULL, the id to list below or NULL, states, kind, queue and reason ("" for all), limit. Out: newest first.
+// In: id or NULL, the id to list below or NULL, states, kind, queue and reason ("" for all), limit, tag and fingerprint (""
+// for all), from when to when they were stored or NULL. Out: newest first.
 const infoSQL = `
 SELECT id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt, max_retries, crashes,
 	lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, expires_us, trace, cancel,
@@ -27,6 +29,9 @@ FROM (
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
 		AND ($5::text = '' OR queue = $5::text) AND $6::text = ''
+		AND ($8::text = '' OR CASE WHEN json_typeof(tags) = 'array' THEN $8::text IN (SELECT json_array_elements_text(tags)) END)
+		AND $9::text = '' AND ($10::text IS NULL OR created_at >= $10::text::timestamptz)
+		AND ($11::text IS NULL OR created_at < $11::text::timestamptz)
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
@@ -36,6 +41,9 @@ UNION ALL
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
 		AND ($5::text = '' OR queue = $5::text) AND $6::text = ''
+		AND ($8::text = '' OR CASE WHEN json_typeof(tags) = 'array' THEN $8::text IN (SELECT json_array_elements_text(tags)) END)
+		AND $9::text = '' AND ($10::text IS NULL OR created_at >= $10::text::timestamptz)
+		AND ($11::text IS NULL OR created_at < $11::text::timestamptz)
 	ORDER BY id DESC LIMIT $7::integer)
 UNION ALL
 	(SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
@@ -45,6 +53,9 @@ UNION ALL
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND 'dead' = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
 		AND ($5::text = '' OR queue = $5::text) AND ($6::text = '' OR reason = $6::text)
+		AND ($8::text = '' OR CASE WHEN json_typeof(tags) = 'array' THEN $8::text IN (SELECT json_array_elements_text(tags)) END)
+		AND ($9::text = '' OR fingerprint = $9::text) AND ($10::text IS NULL OR created_at >= $10::text::timestamptz)
+		AND ($11::text IS NULL OR created_at < $11::text::timestamptz)
 	ORDER BY id DESC LIMIT $7::integer)
 ) t
 ORDER BY id DESC LIMIT $7::integer`
@@ -54,8 +65,8 @@ var allStates = []jobrt.State{
 	jobrt.StateCancelled, jobrt.StateSkipped, jobrt.StateExpired, jobrt.StateDead,
 }
 
-// infos runs infoSQL.
-func (p *postgres) infos(ctx context.Context, id, before jobrt.ID, f jobrt.Filter) ([]jobrt.JobInfo, error) {
+// infoArgs are the arguments of infoSQL.
+func infoArgs(id jobrt.ID, f jobrt.Filter) []any {
 	if len(f.States) == 0 {
 		f.States = allStates
 	}
@@ -63,13 +74,29 @@ func (p *postgres) infos(ctx context.Context, id, before jobrt.ID, f jobrt.Filte
 	for _, s := range f.States {
 		states.text(string(s))
 	}
+	return []any{
+		nullID(id), nullID(f.Before), states.value(), f.Kind, f.Queue, string(f.Reason), f.Limit, f.Tag, f.Fingerprint,
+		nullTime(f.CreatedAfter), nullTime(f.CreatedBefore),
+	}
+}
+
+// infos runs infoSQL.
+func (p *postgres) infos(ctx context.Context, id jobrt.ID, f jobrt.Filter) ([]jobrt.JobInfo, error) {
 	var infos []jobrt.JobInfo
 	err := collect(ctx, p.own(), func(r rows) error {
 		info, err := scanInfo(r)
 		infos = append(infos, info)
 		return err
-	}, p.n.sql(infoSQL), nullID(id), nullID(before), states.value(), f.Kind, f.Queue, string(f.Reason), f.Limit)
+	}, p.n.sql(infoSQL), infoArgs(id, f)...)
 	return infos, err
+}
+
+// nullTime is NULL for the zero time.
+func nullTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return timeText(t)
 }
 
 // nullID is NULL for the zero id.
@@ -85,7 +112,7 @@ func (p *postgres) job(ctx context.Context, id jobrt.ID) (jobrt.JobInfo, error) 
 	if id.IsZero() {
 		return jobrt.JobInfo{}, jobrt.ErrNotFound
 	}
-	infos, err := p.infos(ctx, id, jobrt.ID{}, jobrt.Filter{Limit: 1})
+	infos, err := p.infos(ctx, id, jobrt.Filter{Limit: 1})
 	if err != nil {
 		return jobrt.JobInfo{}, err
 	}
@@ -136,7 +163,7 @@ ORDER BY e.pos`
 
 // jobs implements dialect.
 func (p *postgres) jobs(ctx context.Context, f jobrt.Filter) ([]jobrt.JobInfo, error) {
-	return p.infos(ctx, jobrt.ID{}, f.Before, f)
+	return p.infos(ctx, jobrt.ID{}, f)
 }
 
 // backlogSQL counts jobs by queue, kind and state, each count over at most limit + 1 rows. The pairs of queue and kind

@@ -57,6 +57,7 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {batches} SET created_at = created_at - %[1]s, finished_at = finished_at - %[1]s`,
 		`UPDATE {effects} SET at = at - %[1]s`,
 		`UPDATE {audit} SET at = at - %[1]s`,
+		`UPDATE {bulks} SET at = at - %[1]s, worked_at = worked_at - %[1]s, finished_at = finished_at - %[1]s`,
 		`UPDATE {stats} SET at = at - %[1]s`,
 		`UPDATE {steps} SET at = at - %[1]s`,
 		`UPDATE {logs} SET at = at - %[1]s`,

@@ -85,6 +85,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {batches} SET created_at = created_at - ?1, finished_at = finished_at - ?1`,
 		`UPDATE {effects} SET at = at - ?1`,
 		`UPDATE {audit} SET at = at - ?1`,
+		`UPDATE {bulks} SET at = at - ?1, worked_at = worked_at - ?1, finished_at = finished_at - ?1`,
 		`UPDATE {stats} SET at = at - ?1`,
 		`UPDATE {steps} SET at = at - ?1`,
 		`UPDATE {logs} SET at = at - ?1`,

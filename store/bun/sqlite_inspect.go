@@ -12,7 +12,7 @@ import (
 // sqliteInfo lists jobs, newest first: each table gives its newest, and the newest of those are returned.
 //
 //	?1 state names [name, …] or NULL   ?2 kind or ''   ?3 queue or ''   ?4 reason or ''   ?5 id or NULL   ?6 limit
-//	?7 the only id or NULL
+//	?7 the only id or NULL   ?8 tag or ''   ?9 fingerprint or ''   ?10, ?11 from when to when they were stored or NULL
 const sqliteInfo = `
 	SELECT * FROM (
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, NULL, attempt, max_retries,
@@ -23,6 +23,8 @@ const sqliteInfo = `
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
 			AND id <= coalesce(?7, 'g')
+			AND (?8 = '' OR json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?8)) AND ?9 = ''
+			AND created_at >= coalesce(?10, created_at) AND (?11 IS NULL OR created_at < ?11)
 		ORDER BY id DESC LIMIT ?6)
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
@@ -32,6 +34,8 @@ const sqliteInfo = `
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
 			AND id <= coalesce(?7, 'g')
+			AND (?8 = '' OR json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?8)) AND ?9 = ''
+			AND created_at >= coalesce(?10, created_at) AND (?11 IS NULL OR created_at < ?11)
 		ORDER BY id DESC LIMIT ?6)
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
@@ -41,6 +45,8 @@ const sqliteInfo = `
 		WHERE (?1 IS NULL OR 'dead' IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND (?4 = '' OR reason = ?4) AND id < coalesce(?5, 'g')
 			AND id >= coalesce(?7, '') AND id <= coalesce(?7, 'g')
+			AND (?8 = '' OR json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?8)) AND (?9 = '' OR fingerprint = ?9)
+			AND created_at >= coalesce(?10, created_at) AND (?11 IS NULL OR created_at < ?11)
 		ORDER BY id DESC LIMIT ?6)
 	ORDER BY 1 DESC LIMIT ?6`
 
@@ -117,7 +123,8 @@ func (d *sqliteDialect) jobs(ctx context.Context, f jobrt.Filter) (infos []jobrt
 }
 
 // infos lists jobs; only, unless it is nil, is the id of the only one that is wanted.
-func (d *sqliteDialect) infos(ctx context.Context, q querier, f jobrt.Filter, only any) ([]jobrt.JobInfo, error) {
+// sqliteInfoArgs are the arguments of sqliteInfo.
+func sqliteInfoArgs(f jobrt.Filter, only any) []any {
 	var states any
 	if len(f.States) > 0 {
 		names := make([]string, len(f.States))
@@ -126,12 +133,19 @@ func (d *sqliteDialect) infos(ctx context.Context, q querier, f jobrt.Filter, on
 		}
 		states = listText(names)
 	}
+	return []any{
+		states, f.Kind, f.Queue, string(f.Reason), optionalIDArg(f.Before), f.Limit, only, f.Tag, f.Fingerprint,
+		optionalMicros(f.CreatedAfter), optionalMicros(f.CreatedBefore),
+	}
+}
+
+func (d *sqliteDialect) infos(ctx context.Context, q querier, f jobrt.Filter, only any) ([]jobrt.JobInfo, error) {
 	infos := []jobrt.JobInfo{}
 	err := collect(ctx, q, func(r rows) error {
 		info, err := scanInfo(r)
 		infos = append(infos, info)
 		return err
-	}, d.names.sql(sqliteInfo), states, f.Kind, f.Queue, string(f.Reason), optionalIDArg(f.Before), f.Limit, only)
+	}, d.names.sql(sqliteInfo), sqliteInfoArgs(f, only)...)
 	return infos, err
 }
 

@@ -1,5 +1,6 @@
 DROP TABLE IF EXISTS {effects};
 DROP TABLE IF EXISTS {audit};
+DROP TABLE IF EXISTS {bulks};
 DROP TABLE {duties};
 DROP TABLE {uniques};
 DROP TABLE {workers};
