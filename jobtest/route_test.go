@@ -70,6 +70,13 @@ func (f *faulty) SettleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) error
 	return f.Store.SettleOutbox(ctx, ends)
 }
 
+// calls counts the calls of Insert.
+func (f *faulty) calls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.inserts
+}
+
 func (f *faulty) TakeOutbox(ctx context.Context, r jobrt.OutboxRequest) ([]jobrt.OutboxParcel, error) {
 	parcels, err := f.Store.TakeOutbox(ctx, r)
 	for _, p := range parcels {
@@ -308,7 +315,7 @@ func TestADatabaseThatIsAwayGetsItsJobsWhenItIsBack(t *testing.T) {
 		stop := r.relay()
 		handles := r.send(mailJob(), 300)
 		time.Sleep(10 * time.Minute)
-		if n := r.mailStore.inserts; n > 2000 {
+		if n := r.mailStore.calls(); n > 2000 {
 			t.Errorf("a database that is away was asked %d times in ten minutes", n)
 		}
 		if info := r.job(handles[0].ID()); !strings.Contains(info.Relaying, "away: connection refused") {
@@ -344,7 +351,7 @@ func TestARelayThatIsCutOffBeforeItSettlesDoesNothingTwice(t *testing.T) {
 		e.RunNext(t, mailRegistry(t, mailJob()))
 		time.Sleep(2 * time.Minute)
 		stop()
-		if r.mailStore.inserts < 2 {
+		if r.mailStore.calls() < 2 {
 			t.Error("it was not relayed again, so this shows nothing")
 		}
 		if info := r.job(h.ID()); info.State != jobrt.StateSucceeded {
