@@ -16,6 +16,18 @@ import (
 type scheduleRow struct {
 	info jobrt.ScheduleInfo
 	runs map[scheduledTick]jobrt.ScheduleRun
+	// orders are oldest first.
+	orders []*jobrt.RunOrder
+}
+
+// openOrder returns the oldest open order; nil for none.
+func (r *scheduleRow) openOrder() *jobrt.RunOrder {
+	for _, o := range r.orders {
+		if o.DoneAt.IsZero() {
+			return o
+		}
+	}
+	return nil
 }
 
 // scheduledTick tells the runs of a schedule apart.
@@ -82,6 +94,9 @@ func (m *Memory) declare(n jobrt.NewSchedule, owner jobrt.ScheduleOwner, now tim
 		if o := m.schedules[old]; o != nil && o.info.Owner == owner {
 			if r == nil {
 				r = o
+				for _, order := range r.orders {
+					order.Kind = n.Kind
+				}
 			}
 			delete(m.schedules, old)
 		}
@@ -217,6 +232,7 @@ func (m *Memory) trimRuns(before time.Time) {
 				delete(r.runs, key)
 			}
 		}
+		r.orders = slices.DeleteFunc(r.orders, func(o *jobrt.RunOrder) bool { return !o.DoneAt.IsZero() && o.DoneAt.Before(before) })
 	}
 }
 
@@ -230,6 +246,9 @@ func (m *Memory) DueSchedules(ctx context.Context, q jobrt.DueRequest) (jobrt.Du
 	due := jobrt.DueSchedules{Now: m.now(), Next: -1}
 	for _, id := range slices.SortedFunc(maps.Keys(m.schedules), compareScheduleIDs) {
 		info := m.lookSchedule(m.schedules[id])
+		if o := m.schedules[id].openOrder(); o != nil && info.Service == q.Service && slices.Contains(q.Kinds, info.Kind) && len(due.Ordered) < q.Limit {
+			due.Ordered = append(due.Ordered, jobrt.OrderedSchedule{ScheduleInfo: info, Order: *o})
+		}
 		ours := info.Service == q.Service && (info.Owner == jobrt.ScheduleOfData && slices.Contains(q.Kinds, info.Kind) ||
 			info.Owner == jobrt.ScheduleOfCode && slices.Contains(q.Declared, id))
 		if !ours || info.NextAt.IsZero() {
@@ -333,6 +352,9 @@ func (f *firing) write(inserted []jobrt.Inserted) []jobrt.Fired {
 			queues[run.Jobs[0].Queue] = true
 		}
 		item.row.info.Fire(item.Firing, stored, f.now)
+		if p := item.Firing.Order; p != nil {
+			item.row.progress(p, stored, len(item.Firing.Runs)-len(stored), f.now)
+		}
 		results[i].Queues = sortedKeys(queues)
 	}
 	return results

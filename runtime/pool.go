@@ -491,7 +491,7 @@ func (p *Pool) wake(queue string) {
 func (p *Pool) listen(ctx context.Context) {
 	for try := 0; ctx.Err() == nil; try++ {
 		started := time.Now()
-		err := p.session.Listen(ctx, p.wake, p.controls.wake)
+		err := p.session.Listen(ctx, p.wake, p.controlled)
 		if errors.Is(err, ErrNoListen) {
 			p.deaf.Store(true)
 			p.log.Info("the job store delivers no wake-ups here; queues are polled", "every", p.pollInterval())
@@ -507,6 +507,12 @@ func (p *Pool) listen(ctx context.Context) {
 			pause(ctx, try)
 		}
 	}
+}
+
+// controlled is what a control wake-up does.
+func (p *Pool) controlled() {
+	p.controls.wake()
+	p.scheduler.wake()
 }
 
 func (p *Pool) pollInterval() time.Duration {

@@ -251,7 +251,7 @@ func TestScheduleOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		{Every(time.Hour), Grace(-1), "negative"},
 		{Every(time.Hour), Count(0), "not positive"},
 		{Every(time.Hour), Misfire("never"), "once, all or skip"},
-		{Every(time.Hour), Overlap("never"), "allow, skip or queue"},
+		{Every(time.Hour), Overlap("never"), "allow, skip, queue or cancel-old"},
 		{Every(time.Hour), ScheduleOption{}, "zero ScheduleOption"},
 		{Every(time.Hour), Calendars("a b"), "calendar"},
 		{Every(time.Hour), FromLocal("soon"), "soon"},
@@ -278,6 +278,7 @@ func TestOverlapPolicies(t *testing.T) {
 		{OverlapQueue, true, ticks, 0},
 		{OverlapSkip, true, nil, 3},
 		{OverlapSkip, false, ticks[:1], 2},
+		{OverlapCancelOld, true, ticks[2:], 2},
 	} {
 		if run, skipped := overlapping(ticks, c.policy, c.live); !slices.Equal(run, c.run) || skipped != c.skipped {
 			t.Errorf("%s, live %v: %s, %d skipped", c.policy, c.live, clocks(run), skipped)

@@ -3,6 +3,7 @@ package jobrt
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -52,6 +53,16 @@ func (i *ScheduleInfo) Orphan(now time.Time) (changed bool) {
 
 // Fire writes down what has become of a schedule. runs are those that were stored, or met a unique key.
 func (i *ScheduleInfo) Fire(f *Firing, runs []ScheduleRun, now time.Time) {
+	if f.Order != nil {
+		for _, r := range runs {
+			if !r.Existed {
+				i.Runs++
+			}
+			i.LastJob = r.Job
+		}
+		i.touch(now)
+		return
+	}
 	if f.Error != "" {
 		if i.Error == "" {
 			i.FailedAt = now
@@ -81,6 +92,55 @@ func (i *ScheduleInfo) Fire(f *Firing, runs []ScheduleRun, now time.Time) {
 	if i.Owner == ScheduleOfCode {
 		i.OrphanSince = time.Time{} // whoever fires it declares it
 	}
+	i.touch(now)
+}
+
+// Progress writes down what has come of an order. left are its ticks that had been run already.
+func (o *RunOrder) Progress(p *OrderProgress, runs []ScheduleRun, left int, now time.Time) {
+	o.Made += len(runs)
+	o.Left += left
+	if p.Cursor.After(o.Cursor) {
+		o.Cursor = p.Cursor
+	}
+	o.Error = p.Error
+	if p.Done || p.Error != "" {
+		o.DoneAt = now
+	}
+}
+
+// PauseBy pauses the row, in place of a pause before.
+func (i *ScheduleInfo) PauseBy(a Actor, until, now time.Time) {
+	i.Pause = &SchedulePause{By: a.Name, Reason: a.Reason, At: now, Until: until}
+	i.touch(now)
+}
+
+// Resume ends a pause and reports whether there was one.
+func (i *ScheduleInfo) Resume(now time.Time) (changed bool) {
+	if i.Pause == nil {
+		return false
+	}
+	i.Pause = nil
+	i.touch(now)
+	return true
+}
+
+// EditBy puts an operator's edit over the row; a zero one removes the edit.
+func (i *ScheduleInfo) EditBy(a Actor, e ScheduleEdit, now time.Time) error {
+	if e.Args != nil && i.Owner == ScheduleOfCode {
+		return errors.New("a schedule of the code has no arguments to edit")
+	}
+	timing := i.Effective().Timing()
+	if i.Edit = nil; !e.IsZero() {
+		e.By, e.Reason, e.At = a.Name, a.Reason, now
+		i.Edit = &e
+	}
+	i.retimed(timing, now)
+	return nil
+}
+
+// SetOrdered notes whether orders are open.
+func (i *ScheduleInfo) SetOrdered(open bool, now time.Time) {
+	i.Ordered = open
 	i.touch(now)
 }
 

@@ -25,9 +25,10 @@ type OverlapPolicy string
 
 // The policies for overlapping runs.
 const (
-	OverlapAllow OverlapPolicy = "allow" // both go on; the default
-	OverlapSkip  OverlapPolicy = "skip"  // the tick is not run, and counted as skipped
-	OverlapQueue OverlapPolicy = "queue" // the new job waits until the old one has ended, however
+	OverlapAllow     OverlapPolicy = "allow"      // both go on; the default
+	OverlapSkip      OverlapPolicy = "skip"       // the tick is not run, and counted as skipped
+	OverlapQueue     OverlapPolicy = "queue"      // the new job waits until the old one has ended, however
+	OverlapCancelOld OverlapPolicy = "cancel-old" // the old one is cancelled, and the new one waits until it has ended
 )
 
 // DefaultGrace is how late a run may be and still be on time. A shorter one than minGrace counts as that: nobody is more
@@ -155,8 +156,8 @@ func (s *ScheduleSpec) check() error {
 		return fmt.Errorf("it ends (%s) before it begins (%s)", stamp(s.Until), stamp(s.From))
 	case !slices.Contains([]MisfirePolicy{"", MisfireOnce, MisfireAll, MisfireSkip}, s.Misfire):
 		return fmt.Errorf("Misfire %q: want once, all or skip", s.Misfire)
-	case !slices.Contains([]OverlapPolicy{"", OverlapAllow, OverlapSkip, OverlapQueue}, s.Overlap):
-		return fmt.Errorf("Overlap %q: want allow, skip or queue", s.Overlap)
+	case !slices.Contains([]OverlapPolicy{"", OverlapAllow, OverlapSkip, OverlapQueue, OverlapCancelOld}, s.Overlap):
+		return fmt.Errorf("Overlap %q: want allow, skip, queue or cancel-old", s.Overlap)
 	}
 	return nil
 }

@@ -97,10 +97,13 @@ func (s *scheduler) round(ctx context.Context) (next time.Duration, err error) {
 			return 0, err
 		}
 		s.ahead.Store(int64(due.Now.Sub(asked.Round(0)) - time.Since(asked)/2))
-		if len(due.Schedules) == 0 {
+		if len(due.Schedules) == 0 && len(due.Ordered) == 0 {
 			return due.Next, nil
 		}
 		if err := s.fireAll(ctx, due); err != nil {
+			return 0, err
+		}
+		if err := s.carryOutAll(ctx, due); err != nil {
 			return 0, err
 		}
 	}
@@ -117,6 +120,11 @@ func (s *scheduler) fireAll(ctx context.Context, due DueSchedules) error {
 	var together, alone []Firing
 	for i := range due.Schedules {
 		f := s.look(ctx, &due.Schedules[i], due.Now)
+		if i := &due.Schedules[i]; len(f.Runs) > 0 && i.LastLive && i.Effective().Overlap == OverlapCancelOld {
+			if err := s.cancelOld(ctx, i); err != nil {
+				return err
+			}
+		}
 		keyed := slices.ContainsFunc(f.Runs, func(r NewRun) bool {
 			return slices.ContainsFunc(r.Jobs, func(n NewJob) bool { return n.UniqueKey != nil })
 		})
@@ -225,6 +233,8 @@ func overlapping(ticks []time.Time, policy OverlapPolicy, live bool) (run []time
 		return nil, len(ticks)
 	case policy == OverlapSkip:
 		return ticks[:1], len(ticks) - 1
+	case policy == OverlapCancelOld: // each would cancel the one before
+		return ticks[len(ticks)-1:], len(ticks) - 1
 	}
 	return ticks, 0
 }
@@ -275,4 +285,18 @@ func (s *scheduler) table(spec ScheduleSpec) (*timetable.Table, error) {
 	}
 	s.tables[key] = t
 	return t, nil
+}
+
+// cancelOld asks for the cancel of the last run's job, in the name of the schedule. It comes before the firing: when this
+// process dies in between, the next one that looks does both.
+func (s *scheduler) cancelOld(ctx context.Context, i *ScheduleInfo) error {
+	return s.pool.health.call(ctx, func(ctx context.Context) error {
+		by := Actor{Name: "jobgen schedule", Reason: clip("overlap=cancel-old of schedule " + i.Text())}
+		_, err := s.pool.store.Operate(ctx, by, Operation{Do: OpCancel}, []ID{i.LastJob})
+		if err == nil {
+			_ = s.pool.store.NotifyControl(ctx) // best effort: its worker asks each second anyway
+			s.pool.releaser.wake()
+		}
+		return err
+	})
 }

@@ -44,6 +44,8 @@ type ScheduleStore interface {
 	// that is also the answer when the same firing comes a second time. A run whose tick has been run already is left
 	// out. A job is stored as Insert does it.
 	FireSchedules(ctx context.Context, batch []Firing) ([]Fired, error)
+
+	ScheduleOperations
 }
 
 // ScheduleID names a schedule.
@@ -108,6 +110,8 @@ type DueSchedules struct {
 	// Now is the store's clock.
 	Now       time.Time
 	Schedules []ScheduleInfo
+	// Ordered are schedules of the given kinds with an open order, paused and ended ones too; at most Limit.
+	Ordered []OrderedSchedule
 	// Next is the time until the next one has to be looked at, of those that were asked for; negative when there is none.
 	Next time.Duration
 }
@@ -131,6 +135,9 @@ type Firing struct {
 	// Missed and Skipped are ticks that are not run: because nobody was there in time, and because the run before had not
 	// ended.
 	Missed, Skipped int
+	// Order is what has come of an order, with the runs that it has brought; nil for a firing of the timetable. Cursor,
+	// NextTick, NextAt, Error, Missed and Skipped then do not apply.
+	Order *OrderProgress
 }
 
 // NewRun is one run of a schedule.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,6 +132,19 @@ func (e *env) runs(id jobrt.ScheduleID) []jobrt.ScheduleRun {
 		e.Fatalf("runs of %s: %v", id.Text(), err)
 	}
 	return runs
+}
+
+// wantAudit fails unless these actions on a target were recorded, newest first.
+func (e *env) wantAudit(target string, actions ...string) {
+	e.Helper()
+	entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Target: target})
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Action)
+	}
+	if err != nil || !slices.Equal(got, actions) {
+		e.Errorf("audit of %s: %v, %v; want %v", target, got, err, actions)
+	}
 }
 
 var schedulesCases = []testCase{
@@ -478,6 +492,202 @@ var schedulesCases = []testCase{
 		e.sync("v1", false, daily("default"), daily("night"))
 		if i := e.schedule(daily("default").ScheduleID); i.Spec.Cron != "0 2 * * *" || i.Build != "v1" {
 			e.Errorf("got %+v, want that of the build that was rolled back to", i)
+		}
+	}},
+	{name: "a paused schedule is not due, keeps its place and says who and why", run: func(e *env) {
+		i := e.put(daily("a"))
+		for _, until := range []time.Duration{0, time.Hour} {
+			at := time.Time{}
+			if until > 0 {
+				at = e.due().Now.Add(until)
+			}
+			if err := e.s.PauseSchedule(e.ctx, ann, i.ScheduleID, at); err != nil {
+				e.Fatal(err)
+			}
+		}
+		paused := e.schedule(i.ScheduleID)
+		if p := paused.Pause; p == nil || p.By != "ann" || p.Reason != ann.Reason || p.Until.IsZero() || paused.Seq <= i.Seq {
+			e.Errorf("paused %+v, %+v", paused, p)
+		}
+		if got := dueNames(e.due()); len(got) != 0 {
+			e.Errorf("due %v", got)
+		}
+		if got := e.tryFire(tickOf(i, e.due().Now))[0]; got.Fired {
+			e.Error("whoever had looked before the pause has fired it")
+		}
+		if again := e.put(daily("a")); again.Pause == nil || !again.Cursor.Equal(i.Cursor) {
+			e.Errorf("put again: %+v", again)
+		}
+		e.advance(2 * time.Hour)
+		if got := dueNames(e.due()); !slices.Equal(got, []string{"a"}) || e.schedule(i.ScheduleID).Pause != nil {
+			e.Errorf("when the pause is over: due %v", got)
+		}
+		if err := e.s.PauseSchedule(e.ctx, ann, i.ScheduleID, e.due().Now.Add(-time.Minute)); err == nil {
+			e.Error("a pause that is over already was accepted")
+		}
+		if err := e.s.PauseSchedule(e.ctx, ann, i.ScheduleID, time.Time{}); err != nil {
+			e.Fatal(err)
+		}
+		for range 2 {
+			if err := e.s.ResumeSchedule(e.ctx, ann, i.ScheduleID); err != nil {
+				e.Fatal(err)
+			}
+		}
+		if got := dueNames(e.due()); !slices.Equal(got, []string{"a"}) {
+			e.Errorf("resumed: due %v", got)
+		}
+		e.wantAudit("schedule:"+i.Text(), "resume schedule", "pause schedule", "pause schedule", "pause schedule")
+	}},
+	{name: "an operator's edit holds until it is cleared, whatever is deployed", run: func(e *env) {
+		e.sync("v1", false, daily("default"))
+		id := daily("default").ScheduleID
+		before := e.plan(e.schedule(id), time.Hour)
+		grace := 5 * time.Minute
+		edit := jobrt.ScheduleEdit{Cron: "0 5 * * *", Zone: "Asia/Tokyo", Overlap: jobrt.OverlapSkip, Grace: &grace}
+		if err := e.s.EditSchedule(e.ctx, ann, id, edit); err != nil {
+			e.Fatal(err)
+		}
+		edited := e.schedule(id)
+		spec := edited.Effective()
+		if spec.Cron != "0 5 * * *" || spec.Zone != "Asia/Tokyo" || spec.Overlap != jobrt.OverlapSkip || spec.Grace != grace || spec.Misfire != jobrt.MisfireOnce {
+			e.Errorf("effective %+v", spec)
+		}
+		if edited.Edit.By != "ann" || edited.Edit.Reason != ann.Reason || edited.Edit.At.IsZero() || !edited.NextTick.IsZero() || edited.Cursor.Equal(before.Cursor) {
+			e.Errorf("edited %+v, %+v", edited, edited.Edit)
+		}
+		e.sync("v2", false, daily("default", builtBy("v2"), withCron("0 9 * * *")))
+		deployed := e.schedule(id)
+		if spec := deployed.Effective(); spec.Cron != "0 5 * * *" || deployed.Spec.Cron != "0 9 * * *" || !deployed.Cursor.Equal(edited.Cursor) {
+			e.Errorf("deployed %+v", deployed)
+		}
+		if err := e.s.EditSchedule(e.ctx, ann, id, jobrt.ScheduleEdit{Args: []byte(`{}`)}); err == nil {
+			e.Error("arguments of a schedule of the code were edited")
+		}
+		if err := e.s.EditSchedule(e.ctx, ann, id, jobrt.ScheduleEdit{}); err != nil {
+			e.Fatal(err)
+		}
+		if cleared := e.schedule(id); cleared.Edit != nil || cleared.Effective().Cron != "0 9 * * *" {
+			e.Errorf("cleared %+v", cleared)
+		}
+	}},
+	{name: "edited arguments are kept apart from those of data, and out of the audit", run: func(e *env) {
+		i := e.put(daily("a"))
+		if err := e.s.EditSchedule(e.ctx, ann, i.ScheduleID, jobrt.ScheduleEdit{Args: []byte(`{"email":"x@y.z"}`)}); err != nil {
+			e.Fatal(err)
+		}
+		edited := e.put(daily("a"))
+		if string(edited.EffectiveArgs()) != `{"email":"x@y.z"}` || string(edited.Args) != string(i.Args) || !edited.Cursor.Equal(i.Cursor) {
+			e.Errorf("edited: %s over %s", edited.EffectiveArgs(), edited.Args)
+		}
+		entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{})
+		if err != nil || len(entries) != 1 || strings.Contains(string(entries[0].Detail), "x@y.z") {
+			e.Errorf("audit %+v, %v", entries, err)
+		}
+	}},
+	{name: "an operator removes a schedule", run: func(e *env) {
+		i := e.put(daily("a"))
+		e.fire(tickOf(i, e.due().Now))
+		if err := e.s.RemoveSchedule(e.ctx, ann, i.ScheduleID); err != nil {
+			e.Fatal(err)
+		}
+		if got := e.scheduleNames(jobrt.ScheduleFilter{}); len(got) != 0 || len(e.runs(i.ScheduleID)) != 0 {
+			e.Errorf("left: %v, %v", got, e.runs(i.ScheduleID))
+		}
+		for name, err := range map[string]error{
+			"remove": e.s.RemoveSchedule(e.ctx, ann, i.ScheduleID),
+			"pause":  e.s.PauseSchedule(e.ctx, ann, i.ScheduleID, time.Time{}),
+			"resume": e.s.ResumeSchedule(e.ctx, ann, i.ScheduleID),
+			"edit":   e.s.EditSchedule(e.ctx, ann, i.ScheduleID, jobrt.ScheduleEdit{}),
+			"order":  e.s.OrderRuns(e.ctx, ann, jobrt.NewRunOrder{ID: jobrt.NewID(), ScheduleID: i.ScheduleID, What: jobrt.OrderTrigger}),
+			"cancel": e.s.CancelRunOrder(e.ctx, ann, jobrt.NewID()),
+		} {
+			if !errors.Is(err, jobrt.ErrNotFound) {
+				e.Errorf("%s: %v, want ErrNotFound", name, err)
+			}
+		}
+		if err := e.s.PauseSchedule(e.ctx, jobrt.Actor{}, i.ScheduleID, time.Time{}); err == nil || errors.Is(err, jobrt.ErrNotFound) {
+			e.Errorf("nobody's pause: %v", err)
+		}
+	}},
+	{name: "an order is carried out step by step and once", run: func(e *env) {
+		i := e.put(daily("a"))
+		if err := e.s.PauseSchedule(e.ctx, ann, i.ScheduleID, time.Time{}); err != nil {
+			e.Fatal(err)
+		}
+		now := e.due().Now.Truncate(time.Second)
+		backfill := jobrt.NewRunOrder{ID: jobrt.NewID(), ScheduleID: i.ScheduleID, What: jobrt.OrderBackfill, From: now.Add(-5 * time.Hour), Until: now}
+		trigger := jobrt.NewRunOrder{ID: jobrt.NewID(), ScheduleID: i.ScheduleID, What: jobrt.OrderTrigger}
+		for _, o := range []jobrt.NewRunOrder{backfill, backfill, trigger} {
+			if err := e.s.OrderRuns(e.ctx, ann, o); err != nil {
+				e.Fatal(err)
+			}
+		}
+		step := func(p jobrt.OrderProgress, runs ...jobrt.NewRun) bool {
+			e.Helper()
+			d := e.due()
+			if len(d.Ordered) != 1 || d.Ordered[0].Order.ID != p.ID {
+				e.Fatalf("ordered %+v, want %s", d.Ordered, p.ID)
+			}
+			f := jobrt.Firing{ScheduleID: i.ScheduleID, Seq: d.Ordered[0].Seq, Order: &p, Runs: runs}
+			fired := e.tryFire(f)[0].Fired
+			if again := e.tryFire(f)[0]; again.Fired {
+				e.Error("a step was made twice")
+			}
+			return fired
+		}
+		run := func(ago time.Duration) jobrt.NewRun {
+			return jobrt.NewRun{Tick: now.Add(-ago), Jobs: []jobrt.NewJob{newJob()}}
+		}
+		step(jobrt.OrderProgress{ID: backfill.ID, Cursor: now.Add(-4 * time.Hour)}, run(5*time.Hour), run(4*time.Hour))
+		step(jobrt.OrderProgress{ID: backfill.ID, Cursor: now.Add(-3 * time.Hour), Done: true}, run(4*time.Hour), run(3*time.Hour))
+		at := jobrt.NewRun{Tick: now, Manual: true, Jobs: []jobrt.NewJob{newJob(func(n *jobrt.NewJob) { n.ID = trigger.ID })}}
+		step(jobrt.OrderProgress{ID: trigger.ID, Done: true}, at)
+		if d := e.due(); len(d.Ordered) != 0 {
+			e.Errorf("still ordered: %+v", d.Ordered)
+		}
+		orders, err := e.s.RunOrders(e.ctx, i.ScheduleID, 0)
+		if err != nil || len(orders) != 2 || orders[0].ID != trigger.ID || orders[0].Made != 1 || orders[0].DoneAt.IsZero() ||
+			orders[1].Made != 3 || orders[1].Left != 1 || !orders[1].Cursor.Equal(now.Add(-3*time.Hour)) || orders[1].By != "ann" {
+			e.Errorf("orders %+v, %v", orders, err)
+		}
+		after := e.schedule(i.ScheduleID)
+		if after.Runs != 4 || after.Counted != 0 || after.LastJob != trigger.ID || !after.LastTick.IsZero() || !after.Cursor.Equal(i.Cursor) || after.Ordered {
+			e.Errorf("after %+v", after)
+		}
+		if runs := e.runs(i.ScheduleID); len(runs) != 4 || !runs[0].Manual || runs[1].Manual {
+			e.Errorf("runs %+v", runs)
+		}
+	}},
+	{name: "an order that is open is cancelled, and what it has brought stays", run: func(e *env) {
+		i := e.put(daily("a"))
+		o := jobrt.NewRunOrder{ID: jobrt.NewID(), ScheduleID: i.ScheduleID, What: jobrt.OrderTrigger}
+		if err := e.s.OrderRuns(e.ctx, ann, o); err != nil {
+			e.Fatal(err)
+		}
+		seen := e.due().Ordered[0]
+		if err := e.s.CancelRunOrder(e.ctx, ann, o.ID); err != nil {
+			e.Fatal(err)
+		}
+		f := jobrt.Firing{ScheduleID: i.ScheduleID, Seq: seen.Seq, Order: &jobrt.OrderProgress{ID: o.ID, Done: true}}
+		f.Runs = []jobrt.NewRun{{Tick: seen.Order.CreatedAt, Manual: true, Jobs: []jobrt.NewJob{newJob()}}}
+		if got := e.tryFire(f)[0]; got.Fired {
+			e.Error("a cancelled order was carried out")
+		}
+		orders, err := e.s.RunOrders(e.ctx, i.ScheduleID, 0)
+		if err != nil || len(orders) != 1 || orders[0].DoneAt.IsZero() || orders[0].Error != "cancelled by ann" || orders[0].Made != 0 {
+			e.Errorf("orders %+v, %v", orders, err)
+		}
+		if err := e.s.CancelRunOrder(e.ctx, ann, o.ID); !errors.Is(err, jobrt.ErrNotFound) {
+			e.Errorf("cancel again: %v", err)
+		}
+		for _, bad := range []jobrt.NewRunOrder{
+			{ScheduleID: i.ScheduleID, What: jobrt.OrderTrigger},
+			{ID: jobrt.NewID(), ScheduleID: i.ScheduleID},
+			{ID: jobrt.NewID(), ScheduleID: i.ScheduleID, What: jobrt.OrderBackfill, From: time.Now(), Until: time.Now().Add(-time.Hour)},
+		} {
+			if err := e.s.OrderRuns(e.ctx, ann, bad); err == nil {
+				e.Errorf("order %+v was accepted", bad)
+			}
 		}
 	}},
 	{name: "programs of one build may each declare a part", run: func(e *env) {

@@ -194,8 +194,8 @@ func (p *postgres) listRuns(
 // untilDueSQL looks for schedules that somebody has to look at. Like dueSchedulesSQL it goes by the index on (service,
 // next_at).
 //
-// In: service, kinds, kinds and names of the declared ones. Out: now in microseconds, whether there are any, microseconds
-// to the next of the others or NULL.
+// In: service, kinds, kinds and names of the declared ones. Out: now in microseconds, whether there are any, whether
+// there are any with open orders, microseconds to the next of the others or NULL.
 const untilDueSQL = `
 WITH declared AS MATERIALIZED (SELECT * FROM unnest($3::text::text[], $4::text::text[]) d(kind, name))
 SELECT (extract(epoch FROM statement_timestamp()) * 1000000)::bigint, EXISTS (
@@ -204,6 +204,8 @@ SELECT (extract(epoch FROM statement_timestamp()) * 1000000)::bigint, EXISTS (
 			AND (s.paused_at IS NULL OR s.paused_until <= statement_timestamp())
 			AND CASE s.owner WHEN 'data' THEN s.kind = ANY ($2::text::text[])
 				ELSE (s.kind, s.name) IN (SELECT kind, name FROM declared) END
+	), EXISTS (
+		SELECT FROM {schedules} s WHERE s.service = $1::text AND s.ordered AND s.kind = ANY ($2::text::text[])
 	), (
 		SELECT (extract(epoch FROM s.next_at - statement_timestamp()) * 1000000)::bigint FROM {schedules} s
 		WHERE s.service = $1::text AND s.next_at > statement_timestamp()
@@ -232,9 +234,14 @@ func (p *postgres) due(ctx context.Context, r jobrt.DueRequest) (due jobrt.DueSc
 	}
 	args := []any{r.Service, textArray(r.Kinds), kinds.value(), names.value()}
 	q := sqlQuerier{p.control.workPool(p.db), p.lead}
-	some, err := scanUntilDue(ctx, q, &due, p.n.sql(untilDueSQL), args...)
+	some, ordered, err := scanUntilDue(ctx, q, &due, p.n.sql(untilDueSQL), args...)
 	if err == nil && some {
 		due.Schedules, err = collectSchedules(ctx, q, p.n.sql(dueSchedulesSQL), append(args, r.Limit)...)
+	}
+	if err == nil && ordered {
+		due.Ordered, err = collectOrdered(ctx, p, q, p.n.sql(`
+SELECT `+scheduleColumns+` FROM {schedules} s WHERE s.service = $1::text AND s.ordered AND s.kind = ANY ($2::text::text[])
+ORDER BY s.kind, s.name LIMIT $3::integer`), r.Service, textArray(r.Kinds), r.Limit)
 	}
 	return due, err
 }

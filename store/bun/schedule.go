@@ -12,6 +12,7 @@ import (
 // scheduleDialect is what the databases do differently about schedules. What is to become of a row is decided in Go, by
 // the methods of [jobrt.ScheduleInfo], while the row is locked.
 type scheduleDialect interface {
+	orderDialect
 	// change runs f in the caller's transaction q, in a savepoint, or in one of the store's own when q is nil. at is the
 	// database's clock.
 	change(ctx context.Context, q querier, f func(q querier, at time.Time) error) error

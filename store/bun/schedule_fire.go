@@ -102,6 +102,11 @@ func (f *firing) fire(ctx context.Context) ([]jobrt.Fired, error) {
 		}
 		results[i].Queues = slices.Sorted(maps.Keys(queues))
 		row.Fire(fire, runs, f.at)
+		if fire.Order != nil {
+			if err := f.progress(ctx, fire, row, runs); err != nil {
+				return nil, err
+			}
+		}
 		rows = append(rows, *row)
 	}
 	if err := f.s.d.saveSchedules(ctx, f.q, rows); err != nil {
@@ -184,8 +189,10 @@ const (
 func trimSchedules(ctx context.Context, d scheduleDialect, keep time.Duration) error {
 	for more := true; more; {
 		err := d.change(ctx, nil, func(q querier, at time.Time) (err error) {
-			more, err = d.trimRuns(ctx, q, at.Add(-keep), keptRuns, trimBatch)
-			return err
+			if more, err = d.trimRuns(ctx, q, at.Add(-keep), keptRuns, trimBatch); err != nil {
+				return err
+			}
+			return d.trimOrders(ctx, q, at.Add(-keep))
 		})
 		if err != nil {
 			return err

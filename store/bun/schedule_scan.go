@@ -164,16 +164,34 @@ func collectRuns(ctx context.Context, q querier, statement string, args ...any) 
 	return runs, err
 }
 
-// scanUntilDue reads now in microseconds, whether schedules are due, and microseconds to the next of the others or NULL.
-func scanUntilDue(ctx context.Context, q querier, due *jobrt.DueSchedules, text string, args ...any) (some bool, err error) {
+// scanUntilDue reads now in microseconds, whether schedules are due, whether any have open orders, and microseconds to
+// the next of the others or NULL.
+func scanUntilDue(
+	ctx context.Context, q querier, due *jobrt.DueSchedules, text string, args ...any,
+) (some, ordered bool, err error) {
 	var at int64
 	var next *int64
-	_, err = first(ctx, q, []any{&at, &some, &next}, text, args...)
+	_, err = first(ctx, q, []any{&at, &some, &ordered, &next}, text, args...)
 	due.Now, due.Next = time.UnixMicro(at).UTC(), -1
 	if next != nil {
 		due.Next = time.Duration(min(max(*next, 0), math.MaxInt64/1000)) * time.Microsecond
 	}
-	return some, err
+	return some, ordered, err
+}
+
+// collectOrdered reads schedules with the oldest open order of each.
+func collectOrdered(
+	ctx context.Context, d orderDialect, q querier, statement string, args ...any,
+) (ordered []jobrt.OrderedSchedule, err error) {
+	infos, err := collectSchedules(ctx, q, statement, args...)
+	for i := 0; err == nil && i < len(infos); i++ {
+		var some bool
+		o := jobrt.OrderedSchedule{ScheduleInfo: infos[i]}
+		if o.Order, some, err = d.openOrder(ctx, q, o.ScheduleID); some {
+			ordered = append(ordered, o)
+		}
+	}
+	return ordered, err
 }
 
 func collectKnown(ctx context.Context, q querier, statement string, runs []scheduleRun) (map[runKeyText]bool, error) {
@@ -203,4 +221,33 @@ func execRuns(ctx context.Context, q querier, statement string, runs []scheduleR
 		_, err = q.exec(ctx, statement, arg)
 	}
 	return err
+}
+
+// orderColumns are what scanOrder reads.
+const orderColumns = `id, kind, name, what, from_at, until_at, cursor_at, made, left_out, ordered_by, reason, created_at,
+	done_at, error`
+
+func collectOrders(ctx context.Context, q querier, statement string, args ...any) ([]jobrt.RunOrder, error) {
+	orders := []jobrt.RunOrder{}
+	err := collect(ctx, q, func(r rows) error {
+		var o jobrt.RunOrder
+		var from, until, cursor, created, done instant
+		var message text
+		err := r.Scan(&o.ID, &o.Kind, &o.Name, &o.What, &from, &until, &cursor, &o.Made, &o.Left, &o.By, &o.Reason, &created,
+			&done, &message)
+		o.From, o.Until, o.Cursor, o.CreatedAt, o.DoneAt = from.Time, until.Time, cursor.Time, created.Time, done.Time
+		o.Error = string(message)
+		orders = append(orders, o)
+		return err
+	}, statement, args...)
+	return orders, err
+}
+
+// firstOrder is the first of collectOrders, if there is one.
+func firstOrder(ctx context.Context, q querier, statement string, args ...any) (o jobrt.RunOrder, some bool, err error) {
+	orders, err := collectOrders(ctx, q, statement, args...)
+	if err != nil || len(orders) == 0 {
+		return o, false, err
+	}
+	return orders[0], true, nil
 }

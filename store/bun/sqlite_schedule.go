@@ -171,6 +171,8 @@ const sqliteUntilDue = `
 			WHERE s.service = ?1 AND s.next_at <= ?4 AND (s.paused_at IS NULL OR s.paused_until <= ?4)
 				AND iif(s.owner = 'data', s.kind IN (SELECT value FROM json_each(?2)),
 					(s.kind, s.name) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?3)))
+		), EXISTS (
+			SELECT 1 FROM {schedules} s WHERE s.service = ?1 AND s.ordered AND s.kind IN (SELECT value FROM json_each(?2))
 		), (
 			SELECT s.next_at - ?4 FROM {schedules} s
 			WHERE s.service = ?1 AND s.next_at > ?4 AND iif(s.owner = 'data', s.kind IN (SELECT value FROM json_each(?2)),
@@ -204,9 +206,15 @@ func (d *sqliteDialect) due(ctx context.Context, r jobrt.DueRequest) (due jobrt.
 			return err
 		}
 		args := []any{r.Service, listText(r.Kinds), string(declared), at}
-		some, err := scanUntilDue(ctx, q, &due, d.names.sql(sqliteUntilDue), args...)
+		some, ordered, err := scanUntilDue(ctx, q, &due, d.names.sql(sqliteUntilDue), args...)
 		if err == nil && some {
 			due.Schedules, err = collectSchedules(ctx, q, d.names.sql(sqliteDueSchedules), append(args, r.Limit)...)
+		}
+		if err == nil && ordered {
+			due.Ordered, err = collectOrdered(ctx, d, q, d.names.sql(`
+				SELECT `+scheduleColumns+` FROM {schedules} s
+				WHERE s.service = ?1 AND s.ordered AND s.kind IN (SELECT value FROM json_each(?2))
+				ORDER BY s.kind, s.name LIMIT ?3`), r.Service, listText(r.Kinds), r.Limit)
 		}
 		return err
 	})
