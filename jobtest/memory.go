@@ -42,6 +42,7 @@ type Memory struct {
 	overrides map[overrideKey]jobrt.Override
 	// schedules by kind and name.
 	schedules map[jobrt.ScheduleID]*scheduleRow
+	loops     map[string]*jobrt.LoopInfo
 	outbox    outbox
 	builds    map[buildKey]*buildRow
 	declared  map[string]jobrt.QueueInfo
@@ -115,6 +116,7 @@ func NewMemory() *Memory {
 		batches:        make(map[jobrt.ID]*batchRow),
 		effects:        make(map[string]*effect),
 		schedules:      make(map[jobrt.ScheduleID]*scheduleRow),
+		loops:          make(map[string]*jobrt.LoopInfo),
 		outbox:         newOutbox(),
 		breakers:       make(map[string]jobrt.Breaker),
 		pendingEffects: make(map[string]*Tx),

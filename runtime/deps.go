@@ -8,27 +8,30 @@ import (
 	"sync"
 )
 
-// attemptDeps are what an attempt has opened for itself.
+// attemptDeps are what an attempt, or a run of a loop, has opened for itself.
 type attemptDeps struct {
 	mu      sync.Mutex
 	value   any // *D; nil until it is opened
 	release func() error
 }
 
-// OpenDeps returns the running attempt's own dependencies. The first call in an attempt opens them; they are released
+// OpenDeps returns the own dependencies of the running attempt or of a run of a loop. The first call opens them; they are released
 // once the handler has returned, before the attempt's end is written. check looks at what open returned. An error, of the
 // one or the other, is not remembered: the next call opens anew. Generated code calls it, for worker.RegisterScoped.
 func OpenDeps[D any](ctx context.Context, open func(ctx context.Context) (D, func() error, error), check func(*D) error) (*D, error) {
-	a := running(ctx)
-	if a == nil {
+	deps, _ := ctx.Value(loopDepsKey{}).(*attemptDeps)
+	if a := running(ctx); a != nil {
+		deps = &a.deps
+	}
+	if deps == nil {
 		return nil, errors.New("open dependencies: not inside a handler")
 	}
-	a.deps.mu.Lock()
-	defer a.deps.mu.Unlock()
-	if a.deps.value != nil {
-		d, ok := a.deps.value.(*D)
+	deps.mu.Lock()
+	defer deps.mu.Unlock()
+	if deps.value != nil {
+		d, ok := deps.value.(*D)
 		if !ok {
-			return nil, fmt.Errorf("open dependencies: the attempt has opened a %T, not a %T", a.deps.value, d)
+			return nil, fmt.Errorf("open dependencies: the attempt has opened a %T, not a %T", deps.value, d)
 		}
 		return d, nil
 	}
@@ -36,12 +39,34 @@ func OpenDeps[D any](ctx context.Context, open func(ctx context.Context) (D, fun
 	if err != nil {
 		return nil, fmt.Errorf("open dependencies: %w", err)
 	}
-	a.deps.release = release
+	deps.release = release
 	if err := check(&d); err != nil {
 		return nil, fmt.Errorf("open dependencies: %w", err)
 	}
-	a.deps.value = &d
+	deps.value = &d
 	return &d, nil
+}
+
+type loopDepsKey struct{}
+
+// withLoopDeps lets a run of a loop open dependencies of its own, which release releases.
+func withLoopDeps(ctx context.Context) (_ context.Context, release func() error) {
+	deps := new(attemptDeps)
+	return context.WithValue(ctx, loopDepsKey{}, deps), func() (err error) {
+		deps.mu.Lock()
+		release := deps.release
+		deps.release, deps.value = nil, nil
+		deps.mu.Unlock()
+		if release == nil {
+			return nil
+		}
+		defer func() {
+			if v := recover(); v != nil {
+				err = &PanicError{Value: v, Stack: string(debug.Stack())}
+			}
+		}()
+		return release()
+	}
 }
 
 // releaseDeps releases what an attempt has opened. That it fails is logged: the attempt's end does not depend on it.

@@ -122,6 +122,7 @@ type Pool struct {
 	breakers  *breakers
 	budgets   *budgets
 	guard     *guard
+	loops     *loops      // nil without any
 	deaf      atomic.Bool // the store cannot listen
 	ran       atomic.Bool
 	handlers  sync.WaitGroup
@@ -168,6 +169,7 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	p.health = &health{log: p.log}
 	p.breakers, p.budgets, p.guard = newBreakers(p), newBudgets(p), newGuard(p)
 	p.hooks = newHooks(p)
+	p.loops = newLoops(p)
 	if p.groups, err = p.plan(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}
@@ -326,7 +328,10 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.hooks.start()
 	unsubscribe := p.client.subscribe(&localWaker{ready: p.wake, due: p.duties.due, release: p.releaser.wake, schedule: p.scheduler.wake})
 
-	var claiming sync.WaitGroup
+	var claiming, looping sync.WaitGroup
+	if p.loops != nil {
+		looping.Go(func() { p.loops.run(ctx) })
+	}
 	for _, g := range p.groups {
 		claiming.Go(func() { g.loop(ctx) })
 	}
@@ -335,6 +340,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	claiming.Wait()
 
 	stuck := p.drain()
+	looping.Wait()
 	unsubscribe()
 	p.scribe.stop()
 	if p.held.doubted.Load() {
@@ -382,6 +388,9 @@ func (p *Pool) start(ctx context.Context) error {
 			return err
 		},
 	}
+	if p.loops != nil {
+		steps = slices.Insert(steps, 1, p.loops.sync)
+	}
 	for _, step := range steps {
 		if err := p.health.retry(ctx, step); err != nil {
 			if p.session != nil {
@@ -410,6 +419,9 @@ func (p *Pool) syncAgain(ctx context.Context) error {
 		err := p.store.Sync(ctx, p.catalog)
 		if err == nil {
 			err = p.syncSchedules(ctx)
+		}
+		if err == nil && p.loops != nil {
+			err = p.loops.sync(ctx)
 		}
 		if errors.As(err, &owned) {
 			return nil

@@ -20,6 +20,7 @@ type Registry struct {
 	// schedules of the code, and the calendars that schedules may use.
 	schedules map[ScheduleID]NewSchedule
 	calendars map[string]Calendar
+	loops     map[string]*registeredLoop
 }
 
 // registered is one job with its handler, freed of its types.
@@ -61,6 +62,7 @@ func NewRegistry() *Registry {
 	return &Registry{
 		kinds: make(map[string]*registered), queues: make(map[string]QueueInfo),
 		schedules: make(map[ScheduleID]NewSchedule), calendars: make(map[string]Calendar),
+		loops: make(map[string]*registeredLoop),
 	}
 }
 

@@ -119,6 +119,7 @@ type Store interface {
 	ControlStore
 	StepStore
 	ScheduleStore
+	LoopStore
 	OutboxStore
 	NoteStore
 }

@@ -100,9 +100,9 @@ func (r *renderer) registerFuncs(f *jen.File) {
 	open := jen.Id("open").Func().Params(ctx).Params(jen.Id("Deps"), jen.Func().Params().Error(), jen.Error())
 	f.Line()
 	comment(f.Group,
-		"RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the",
-		"attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the",
-		"handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;",
+		"RegisterScoped is Register with dependencies of its own for each attempt, and each run of a loop, whose function is a method.",
+		"open makes them, in the attempt's context, before the handler runs or verify= is asked, and its function, which may be nil,",
+		"releases them once the handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;",
 		"one of the release is logged.")
 	f.Func().Id("RegisterScoped").Params(registry, open).Error().Block(
 		jen.If(jen.Id("open").Op("==").Nil()).Block(jen.Return(jen.Qual("errors", "New").Call(jen.Lit("register jobs: RegisterScoped: nil function")))),

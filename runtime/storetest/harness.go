@@ -81,6 +81,7 @@ func Run(t *testing.T, h Harness) {
 		{"Builds", buildCases},
 		{"Notes", noteCases},
 		{"Breaker", breakerCases},
+		{"Loops", loopCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -54,6 +54,7 @@ type dialect interface {
 	overrideDialect
 	stepDialect
 	scheduleDialect
+	loopDialect
 	outboxDialect
 	buildDialect
 	noteDialect

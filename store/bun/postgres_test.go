@@ -71,6 +71,8 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 			paused_until = paused_until - %[1]s, orphan_since = orphan_since - %[1]s`,
 		`UPDATE {schedule_orders} SET from_at = from_at - %[1]s, until_at = until_at - %[1]s, cursor_at = cursor_at - %[1]s,
 			created_at = created_at - %[1]s, done_at = done_at - %[1]s`,
+		`UPDATE {loops} SET next_at = next_at - %[1]s, started_at = started_at - %[1]s, ended_at = ended_at - %[1]s,
+			failed_at = failed_at - %[1]s, paused_at = paused_at - %[1]s, paused_until = paused_until - %[1]s`,
 		`UPDATE {schedule_runs} SET tick = tick - %[1]s, at = at - %[1]s`,
 		`UPDATE {outbox} SET at = at - %[1]s, stowed_at = stowed_at - %[1]s`,
 		`UPDATE {outbox_items} SET merged_at = merged_at - %[1]s`,

@@ -99,6 +99,8 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 			paused_until = paused_until - ?1, orphan_since = orphan_since - ?1`,
 		`UPDATE {schedule_orders} SET from_at = from_at - ?1, until_at = until_at - ?1, cursor_at = cursor_at - ?1,
 			created_at = created_at - ?1, done_at = done_at - ?1`,
+		`UPDATE {loops} SET next_at = next_at - ?1, started_at = started_at - ?1, ended_at = ended_at - ?1,
+			failed_at = failed_at - ?1, paused_at = paused_at - ?1, paused_until = paused_until - ?1`,
 		`UPDATE {schedule_runs} SET tick = tick - ?1, at = at - ?1`,
 		`UPDATE {outbox} SET at = at - ?1, stowed_at = stowed_at - ?1`,
 		`UPDATE {outbox_items} SET merged_at = merged_at - ?1`,

@@ -35,9 +35,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	})
 }
 
-// RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the
-// attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the
-// handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
+// RegisterScoped is Register with dependencies of its own for each attempt, and each run of a loop, whose function is a method.
+// open makes them, in the attempt's context, before the handler runs or verify= is asked, and its function, which may be nil,
+// releases them once the handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
 // one of the release is logged.
 func RegisterScoped(r *jobrt.Registry, open func(ctx context.Context) (Deps, func() error, error)) error {
 	if open == nil {

@@ -37,6 +37,43 @@ func declareCalendars(t *testing.T, r *jobrt.Registry) {
 	}
 }
 
+// TestLoopsOpenDependenciesForEachRun is about RegisterScoped.
+func TestLoopsOpenDependenciesForEachRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := jobrt.NewClient(jobtest.NewMemory(), jobrt.ClientConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, released := 0, 0
+		service := &billing.Service{}
+		reg := newRegistry(t)
+		err = worker.RegisterScoped(reg, func(context.Context) (worker.Deps, func() error, error) {
+			opened++
+			deps := worker.Deps{BillingClock: &billing.Clock{}, BillingService: service, ClientJob: &client.Job{}, ChainLog: &chain.Log{}}
+			return deps, func() error { released++; return nil }, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, err := jobrt.NewPool(c, reg, jobrt.PoolConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- pool.Run(ctx) }()
+		time.Sleep(150 * time.Second)
+		stop()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		// Watch at 0, 1 and 2 minutes, and Wind once.
+		if service.Watched != 3 || opened != 4 || released != 4 {
+			t.Errorf("watched %d times, opened %d, released %d", service.Watched, opened, released)
+		}
+	})
+}
+
 // TestSchedulesByAnnotationFire runs a pool until each kind of schedule has fired. Time in the bubble begins with the
 // year 2000.
 func TestSchedulesByAnnotationFire(t *testing.T) {
@@ -109,6 +146,9 @@ func TestSchedulesByAnnotationFire(t *testing.T) {
 		}
 		if service.Swept != 4 {
 			t.Errorf("Sweep ran %d times in 65 minutes, want 4", service.Swept)
+		}
+		if n := service.Watched; n < 64 || n > 66 { // each run counts from the start of the one before
+			t.Errorf("Watch ran %d times in 65 minutes, want 65", n)
 		}
 		if len(service.Sent) != 1 || service.Sent[0].String != "forty-two" {
 			t.Errorf("SendInvoice ran with %+v", service.Sent)

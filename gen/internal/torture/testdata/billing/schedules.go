@@ -11,3 +11,21 @@ func (s *Service) Sweep(context.Context) error {
 	s.Swept++
 	return nil
 }
+
+// Poll is a loop without dependencies.
+//
+//job:every=10s singleton timeout=5s
+func Poll(context.Context) error { return nil }
+
+// Watch is a loop with them.
+//
+//job:every=1m singleton name=billing.Watch owner=billing-team
+func (s *Service) Watch(context.Context) error {
+	s.Watched++
+	return nil
+}
+
+// Wind is a loop of a value method.
+//
+//job:every=1h singleton
+func (c Clock) Wind(context.Context) error { return nil }

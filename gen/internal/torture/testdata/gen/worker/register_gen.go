@@ -43,9 +43,9 @@ func Register(r *jobrt.Registry, d Deps) error {
 	})
 }
 
-// RegisterScoped is Register with dependencies of its own for each attempt whose handler is a method. open makes them, in the
-// attempt's context, before the handler runs or verify= is asked, and its function, which may be nil, releases them once the
-// handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
+// RegisterScoped is Register with dependencies of its own for each attempt, and each run of a loop, whose function is a method.
+// open makes them, in the attempt's context, before the handler runs or verify= is asked, and its function, which may be nil,
+// releases them once the handler has returned, before the attempt's end is written. An error of open, or a nil dependency, is a failed attempt;
 // one of the release is logged.
 func RegisterScoped(r *jobrt.Registry, open func(ctx context.Context) (Deps, func() error, error)) error {
 	if open == nil {
@@ -417,6 +417,40 @@ func register(r *jobrt.Registry, deps func(ctx context.Context) (*Deps, error)) 
 	if err := jobrt.RegisterSchedule(r, gen.SweepJob, "year", jobrt.Every(90*time.Minute).In("Asia/Tokyo"), jobrt.Overlap(jobrt.OverlapQueue), jobrt.FromLocal("2027-01-01"), jobrt.UntilLocal("2027-12-31T08:00"), jobrt.Count(12), jobrt.Calendars("weekends", "holidays")); err != nil {
 		return err
 	}
+	if err := jobrt.RegisterLoop(r, jobrt.Loop{
+		Service: "torture",
+		Name:    "torture/billing.Clock.Wind",
+		Every:   time.Hour,
+	}, func(ctx context.Context) error {
+		d, err := deps(ctx)
+		if err != nil {
+			return err
+		}
+		return d.BillingClock.Wind(ctx)
+	}); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterLoop(r, jobrt.Loop{
+		Service: "torture",
+		Name:    "torture/billing.Poll",
+		Every:   10 * time.Second,
+		Timeout: 5 * time.Second,
+	}, billing.Poll); err != nil {
+		return err
+	}
+	if err := jobrt.RegisterLoop(r, jobrt.Loop{
+		Service: "torture",
+		Name:    "torture/billing.Watch",
+		Every:   time.Minute,
+	}, func(ctx context.Context) error {
+		d, err := deps(ctx)
+		if err != nil {
+			return err
+		}
+		return d.BillingService.Watch(ctx)
+	}); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -631,3 +665,15 @@ var _ ticketChangedRunGoGenerate = (*chain.Log).Ticket
 type clientHiddenChangedRunGoGenerate func(*client.Job, context.Context, testdataerr.Context) error
 
 var _ clientHiddenChangedRunGoGenerate = (*client.Job).Hidden
+
+type windChangedRunGoGenerate func(billing.Clock, context.Context) error
+
+var _ windChangedRunGoGenerate = billing.Clock.Wind
+
+type pollChangedRunGoGenerate func(context.Context) error
+
+var _ pollChangedRunGoGenerate = billing.Poll
+
+type watchChangedRunGoGenerate func(*billing.Service, context.Context) error
+
+var _ watchChangedRunGoGenerate = (*billing.Service).Watch
