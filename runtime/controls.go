@@ -197,7 +197,17 @@ func steer(p *Pool, overrides []Override) *steering {
 // serves reports whether the pool may claim from a queue.
 func (s *steering) serves(queue string) bool { return !s.all && !s.quiet && !s.paused[queue] }
 
-// lets reports whether a claimed job may start.
+// mayStart reports whether a claimed job may start: nothing bars it, or only the breaker that it tries does.
+func (p *Pool) mayStart(job *ClaimedJob) bool {
+	wanted := p.controls.now.Load()
+	if wanted.lets(job) {
+		return true
+	}
+	tried := slices.Contains(wanted.tries[p.registry.lookup(job.Kind).kind], job.Kind)
+	return tried && wanted.serves(job.Queue) && p.breakers.tries(job)
+}
+
+// lets reports whether nothing bars a claimed job.
 func (s *steering) lets(job *ClaimedJob) bool {
 	return s.serves(job.Queue) && slices.Contains(s.kinds, job.Kind)
 }

@@ -285,7 +285,7 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 // accept starts a claimed job if it may, and buffers it otherwise. One that has been paused meanwhile is handed back.
 func (g *group) accept(job ClaimedJob, epoch context.Context) {
 	g.mu.Lock()
-	if !g.pool.controls.now.Load().lets(&job) && !g.pool.breakers.tries(&job) {
+	if !g.pool.mayStart(&job) {
 		g.mu.Unlock()
 		g.pool.handBack(job.Ref)
 		return

@@ -85,3 +85,17 @@ func TestAnIdleQueueSavesUpNoCredit(t *testing.T) {
 		t.Errorf("b got %d of 10 slots after its idle time; want about half", total)
 	}
 }
+
+func TestAQueueThatMayNotBeServedDoesNotAge(t *testing.T) {
+	now := time.Now()
+	c := newChooser(Weighted(Share{"paused", 1}, Share{"other", 1}), now)
+	for range 600 {
+		now = now.Add(time.Second)
+		c.skip(0, now)
+		c.allot(1, []bool{true, false}, now)
+		c.claimed(1, 1, 1, now)
+	}
+	if got := c.allot(10, make([]bool, 2), now); got[0] > 6 {
+		t.Errorf("allot = %v; want about half for a queue that was paused for ten minutes", got)
+	}
+}

@@ -39,7 +39,7 @@ func (p *Pool) runAlone(job ClaimedJob) {
 		return
 	}
 	defer p.gate.leaveAlone()
-	if !p.controls.now.Load().lets(&job) && !p.breakers.tries(&job) { // paused while it waited
+	if !p.mayStart(&job) { // paused while it waited
 		p.handBack(job.Ref)
 		return
 	}
