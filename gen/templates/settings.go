@@ -33,6 +33,9 @@ func settings(j *model.Job) *jen.Statement {
 				}
 			}))
 		}
+		if s.Breaker.Failures != 0 {
+			set("Breaker", breaker(s.Breaker))
+		}
 		if s.Timeout != 0 {
 			set("Timeout", duration(s.Timeout))
 		}
@@ -86,8 +89,27 @@ func backoff(b model.Backoff) *jen.Statement {
 	if b.Max != 0 {
 		limit = duration(b.Max)
 	}
-	return jen.Qual(pathJobrt, "Backoff").Values(
-		jen.Id("Shape").Op(":").Add(shape), jen.Id("Base").Op(":").Add(base), jen.Id("Max").Op(":").Add(limit))
+	return jen.Qual(pathJobrt, "Backoff").ValuesFunc(func(g *jen.Group) {
+		g.Id("Shape").Op(":").Add(shape)
+		g.Id("Base").Op(":").Add(base)
+		g.Id("Max").Op(":").Add(limit)
+		switch b.Jitter {
+		case "full":
+			g.Id("Jitter").Op(":").Qual(pathJobrt, "JitterFull")
+		case "none":
+			g.Id("Jitter").Op(":").Qual(pathJobrt, "JitterNone")
+		}
+	})
+}
+
+// breaker emits a jobrt.BreakerConfig.
+func breaker(b model.Breaker) *jen.Statement {
+	return jen.Qual(pathJobrt, "BreakerConfig").ValuesFunc(func(g *jen.Group) {
+		g.Id("Failures").Op(":").Lit(b.Failures)
+		if b.Wait != 0 {
+			g.Id("Wait").Op(":").Add(duration(b.Wait))
+		}
+	})
 }
 
 // duration emits 30 * time.Second, in the largest unit that divides d.

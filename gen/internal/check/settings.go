@@ -119,7 +119,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 	s.Deprecated = m.text("deprecated")
 
 	s.Retry = m.number("retry", model.DefaultRetry)
-	if m.has("delays") > max(m.has("backoff"), m.has("backoff-base"), m.has("backoff-max")) {
+	if m.has("delays") > max(m.has("backoff"), m.has("backoff-base"), m.has("backoff-max"), m.has("backoff-jitter")) {
 		for _, v := range m["delays"].Values {
 			s.Delays = append(s.Delays, v.Duration)
 		}
@@ -127,7 +127,8 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 			s.Retry = len(s.Delays)
 		}
 	}
-	s.Backoff = model.Backoff{Kind: model.BackoffKind(m.text("backoff")), Base: m.duration("backoff-base"), Max: m.duration("backoff-max")}
+	s.Backoff = model.Backoff{Kind: model.BackoffKind(m.text("backoff")), Base: m.duration("backoff-base"), Max: m.duration("backoff-max"), Jitter: m.text("backoff-jitter")}
+	s.Breaker = model.Breaker{Failures: m.number("breaker", 0), Wait: m.duration("breaker-wait")}
 
 	if u, ok := m["unique"]; ok && u.Text() != "false" {
 		s.Unique = &model.Unique{All: u.Text() == "true", For: m.duration("unique-for")}
@@ -166,6 +167,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 func (c *checker) consistent(m merged) {
 	at := func(key string) *load.Setting { return m[key].Setting }
 	c.needs(m, "unique-for", "unique")
+	c.needs(m, "breaker-wait", "breaker")
 	c.needs(m, "concurrency-key", "concurrency")
 	c.needs(m, "rate-key", "rate")
 	c.needs(m, "verify", "once")
@@ -179,6 +181,7 @@ func (c *checker) consistent(m merged) {
 	c.excludes(m, "delays", "backoff", "delays names every wait")
 	c.excludes(m, "delays", "backoff-base", "delays names every wait")
 	c.excludes(m, "delays", "backoff-max", "delays names every wait")
+	c.excludes(m, "delays", "backoff-jitter", "delays names every wait")
 	c.excludes(m, "debounce", "unique", "each says what a second enqueue does")
 	if base, top := m.duration("backoff-base"), m.duration("backoff-max"); base > 0 && top > 0 && base > top {
 		c.report("JG007", at("backoff-base").Pos, fmt.Sprintf("backoff-base %v is longer than backoff-max %v", base, top))

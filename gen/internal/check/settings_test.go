@@ -39,7 +39,7 @@ func TestDefaultsOfTheTable(t *testing.T) {
 }
 
 func TestEverySettingWithAnEngineIsTyped(t *testing.T) {
-	got := settingsOf(t, "", "", `queue=billing priority=2 retry=3 backoff=linear backoff-base=1s backoff-max=1m timeout=30s permanent=io.EOF unique=ID unique-for=24h tags=b,a keep deprecated="use another" alias=old.Send`)
+	got := settingsOf(t, "", "", `queue=billing priority=2 retry=3 backoff=linear backoff-base=1s backoff-max=1m backoff-jitter=full breaker=10 breaker-wait=1m timeout=30s permanent=io.EOF unique=ID unique-for=24h tags=b,a keep deprecated="use another" alias=old.Send`)
 	if !got.Has("timeout") || got.Has("delays") {
 		t.Error("Has is wrong about timeout or delays")
 	}
@@ -47,7 +47,8 @@ func TestEverySettingWithAnEngineIsTyped(t *testing.T) {
 	got.Declared = nil
 	want := model.Settings{
 		Queue: "billing", Priority: 2, Retry: 3, Timeout: 30 * time.Second,
-		Backoff:   model.Backoff{Kind: model.BackoffLinear, Base: time.Second, Max: time.Minute},
+		Backoff:   model.Backoff{Kind: model.BackoffLinear, Base: time.Second, Max: time.Minute, Jitter: "full"},
+		Breaker:   model.Breaker{Failures: 10, Wait: time.Minute},
 		Permanent: []model.ErrorRef{{Name: model.Name{Path: "io", Pkg: "io", Name: "EOF"}}},
 		Unique:    &model.Unique{Fields: []model.FieldRef{{Steps: []model.FieldStep{{Name: "ID"}}}}, For: 24 * time.Hour},
 		Tags:      []string{"b", "a"}, Keep: true, Version: 1, Deprecated: "use another", Aliases: []string{"shop/old.Send"},

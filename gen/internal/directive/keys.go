@@ -103,8 +103,14 @@ var keys = []Key{
 		Help: "wait before the first retry", Example: "backoff-base=10s"},
 	{Name: "backoff-max", Group: "failure", Kind: Duration, Min: milli, Max: 30 * day, Scope: both, Engine: true,
 		Help: "upper limit of one wait", Example: "backoff-max=1h"},
+	{Name: "backoff-jitter", Group: "failure", Kind: Enum, Values: []string{"spread", "full", "none"}, Scope: both, Engine: true, Default: "spread",
+		Help: "how much of a wait is drawn at random: spread is from half to one and a half of it, full from nothing to all of it", Example: "backoff-jitter=full"},
 	{Name: "delays", Group: "failure", Kind: Duration, List: true, Min: 0, Max: 30 * day, Scope: both, Engine: true,
 		Help: "wait before each retry instead of backoff; the last one repeats, and retry defaults to their number", Example: "delays=1m,5m,1h"},
+	{Name: "breaker", Group: "failure", Kind: Int, Min: 1, Max: many, Scope: both, Engine: true,
+		Help: "failures in a row, in all processes together, after which the kind is not claimed, and failures cost no attempt, until one job that is tried succeeds", Example: "breaker=10"},
+	{Name: "breaker-wait", Group: "failure", Kind: Duration, Min: 1000 * milli, Max: 30 * day, Scope: both, Engine: true, Default: "30s",
+		Help: "how long an open breaker waits before one job is tried; it doubles each time that fails, up to 16 times", Example: "breaker-wait=1m"},
 	{Name: "timeout", Group: "failure", Kind: Duration, Min: milli, Max: 30 * day, Scope: both, Engine: true,
 		Help: "limit of one attempt, after which its context is cancelled", Example: "timeout=30s"},
 	{Name: "expires", Group: "failure", Kind: Duration, Min: milli, Max: year, Scope: both, Engine: true,
@@ -186,7 +192,7 @@ var keys = []Key{
 		Help: "how many jobs of the queue run at once in the whole cluster", Example: "concurrency=50"},
 	{Name: "risk", Group: "queues", Kind: Enum, Values: []string{"money", "inventory", "messaging"}, Scope: InQueue, Engine: true,
 		Help: "what a second run of the queue's jobs would damage", Example: "risk=money"},
-	{Name: "fail-budget", Group: "queues", Kind: Percent, Scope: InQueue,
+	{Name: "fail-budget", Group: "queues", Kind: Percent, Scope: InQueue, Engine: true,
 		Help: "share of failed attempts above which the queue slows down its retries", Example: "fail-budget=5%"},
 }
 

@@ -78,6 +78,7 @@ type Settings struct {
 	Retry      int             // automatic retries after the first failure
 	Backoff    Backoff         // waits between tries when Delays is empty
 	Delays     []time.Duration // wait before each retry; the last one repeats; nil: Backoff decides
+	Breaker    Breaker         // stops claiming the kind while its jobs fail
 	Timeout    time.Duration   // limit of one attempt; 0: none
 	Expires    time.Duration   // may start so long after it was due; 0: always
 	Permanent  []ErrorRef      // failures that no retry can cure
@@ -135,6 +136,14 @@ type Backoff struct {
 	Kind BackoffKind   // "" when no annotation sets it: the runtime's default
 	Base time.Duration // wait before the first retry; 0: the runtime's default
 	Max  time.Duration // upper limit of one wait; 0: the runtime's default
+	// Jitter is "spread", "full" or "none"; "" when no annotation sets it.
+	Jitter string
+}
+
+// Breaker is when a kind that fails is not claimed any more.
+type Breaker struct {
+	Failures int           // in a row; 0: never
+	Wait     time.Duration // until one job is tried; 0: the runtime's default
 }
 
 // Unique says when a second enqueue of a job finds the first instead.

@@ -106,7 +106,8 @@ func TestUniqueKeysHoldTheNamedFieldsOnly(t *testing.T) {
 func TestDescriptorsCarryTheSettings(t *testing.T) {
 	got := gen.SendInvoiceJob.Settings
 	if got.Queue != "billing" || got.MaxRetries != 3 || got.Timeout.Seconds() != 30 || got.UniqueFor.Hours() != 1 ||
-		got.Backoff != (jobrt.Backoff{Shape: jobrt.Linear, Base: 1500e6, Max: jobrt.DefaultBackoff().Max}) {
+		got.Backoff != (jobrt.Backoff{Shape: jobrt.Linear, Base: 1500e6, Max: jobrt.DefaultBackoff().Max, Jitter: jobrt.JitterFull}) ||
+		got.Breaker != (jobrt.BreakerConfig{Failures: 10, Wait: 60e9}) {
 		t.Errorf("settings %+v", got)
 	}
 	i := slices.IndexFunc(got.Declared, func(s jobrt.Setting) bool { return s.Key == "owner" })

@@ -39,7 +39,7 @@ type Clock struct{ Name string }
 //	a code block "with quotes"
 //
 //job:queue=billing retry=3 timeout=30s expires=2h unique=Int64,String unique-for=1h permanent=ErrBadAddress,AddressError
-//job:tags=money,mail owner="Ann \"A\" `B`" backoff=linear backoff-base=1500ms
+//job:tags=money,mail owner="Ann \"A\" `B`" backoff=linear backoff-base=1500ms backoff-jitter=full breaker=10 breaker-wait=1m
 func (s *Service) SendInvoice(_ context.Context, a kinds.Scalars) (kinds.Line, error) {
 	switch a.Untagged {
 	case "bad":
