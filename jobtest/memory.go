@@ -46,6 +46,7 @@ type Memory struct {
 	outbox    outbox
 	builds    map[buildKey]*buildRow
 	declared  map[string]jobrt.QueueInfo
+	limits    limits
 
 	// What open transactions have reserved. Whoever needs it waits for their end.
 	pendingIDs     map[jobrt.ID]*Tx
@@ -127,6 +128,7 @@ func NewMemory() *Memory {
 		overrides:      make(map[overrideKey]jobrt.Override),
 		builds:         make(map[buildKey]*buildRow),
 		declared:       make(map[string]jobrt.QueueInfo),
+		limits:         limits{cursors: make(map[string]string), starts: make(map[startKey][]time.Time)},
 	}
 }
 

@@ -95,18 +95,23 @@ func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*
 			left++
 			continue
 		}
-		r.info.State, r.info.Worker = jobrt.StateRunning, req.Worker
-		r.info.LeaseSeq++
-		if len(jobs) < req.Start && !r.suspect {
-			r.started, r.startedAt = true, now
-		}
-		job := r.claimed()
-		job.Expired = r.expired(now)
-		jobs = append(jobs, job)
+		jobs = append(jobs, s.m.hand(r, req.Worker, len(jobs) < req.Start, now))
 	}
 	clear(waiting[left:])
 	s.m.ready[req.Queue] = waiting[:left]
 	return jobs, nil
+}
+
+// hand gives a ready job to a worker. start marks it as started, but for a suspect.
+func (m *Memory) hand(r *row, worker jobrt.ID, start bool, now time.Time) jobrt.ClaimedJob {
+	r.info.State, r.info.Worker = jobrt.StateRunning, worker
+	r.info.LeaseSeq++
+	if start && !r.suspect {
+		r.started, r.startedAt = true, now
+	}
+	job := r.claimed()
+	job.Expired = r.expired(now)
+	return job
 }
 
 func (r *row) claimed() jobrt.ClaimedJob {

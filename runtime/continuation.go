@@ -109,10 +109,19 @@ func (next *continuation) newJob(parent *NewJob) (NewJob, error) {
 	switch {
 	case next.SameArgs && next.Slot == SlotArgs:
 		return job, errors.New("it cannot have both the arguments and the result of the job before")
-	case next.job.uniqueKey == nil:
-		return job, nil
-	case from:
+	case from && next.job.limitKey != nil:
+		return job, errors.New("the key of its limits is made of arguments that only a result will tell")
+	case from && next.job.uniqueKey != nil:
 		return job, errors.New("its unique= is made of arguments that only a result will tell")
+	}
+	if next.job.limitKey != nil {
+		var err error
+		if job.LimitKey, err = next.job.limitKey(job.Args); err != nil {
+			return job, fmt.Errorf("key of its limits: %w", err)
+		}
+	}
+	if next.job.uniqueKey == nil {
+		return job, nil
 	}
 	key, err := next.job.uniqueKey(job.Args)
 	if err != nil {

@@ -150,6 +150,8 @@ type steering struct {
 	// paused queues; everything when all is set.
 	paused map[string]bool
 	all    bool
+	// limits that hold for the kinds and queues.
+	limits *limits
 	// quiet and stop are about this worker.
 	quiet, stop bool
 	// workers by queue, where an operator has set them.
@@ -160,6 +162,7 @@ type steering struct {
 func steer(p *Pool, overrides []Override) *steering {
 	s := &steering{overrides: overrides, paused: make(map[string]bool), workers: make(map[string]int), tries: make(map[string][]string), held: make(map[string]bool)}
 	barred := make(map[string]bool)
+	bounds := newBounds(p)
 	for _, o := range overrides {
 		class, name := splitTarget(o.Target)
 		number, err := strconv.Atoi(o.Value)
@@ -175,6 +178,8 @@ func steer(p *Pool, overrides []Override) *steering {
 			barred[name], s.held[name] = true, true
 		case o.Setting == SettingWorkers && class == "queue" && counts:
 			s.workers[name] = number
+		case o.Setting == SettingConcurrency || o.Setting == SettingRate:
+			bounds.override(class, name, o.Setting, o.Value)
 		case o.Setting == SettingQuiet && class == "worker":
 			s.quiet = true
 		case o.Setting == SettingStop && class == "worker":
@@ -184,13 +189,17 @@ func steer(p *Pool, overrides []Override) *steering {
 	for _, kind := range p.kinds {
 		name := p.registry.lookup(kind).kind // what is stored under an alias goes with its job
 		switch {
-		case barred[kind] || barred[name]:
+		case barred[kind] || barred[name] || bounds.pauses(kind):
 		case p.breakers.bars(name):
 			s.tries[name] = append(s.tries[name], kind)
 		default:
 			s.kinds = append(s.kinds, kind)
 		}
 	}
+	for _, queue := range bounds.pausedQueues() {
+		s.paused[queue] = true
+	}
+	s.limits = bounds.limits(s.kinds, s.tries)
 	return s
 }
 

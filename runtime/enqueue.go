@@ -188,6 +188,20 @@ func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, 
 		e.job.UniqueKey = uniqueKey(job.Kind, "args", key)
 	}
 
+	if job.LimitKey != nil {
+		if from {
+			return fmt.Errorf("enqueue %s: the key of its limits is made of arguments that only the parent's result will tell", job.Kind)
+		}
+		key, err := limitKeyOf(job.LimitKey, args)
+		if err != nil {
+			return &ArgsError{Kind: job.Kind, Reason: argsReason(err), Index: index, Err: fmt.Errorf("key of its limits: %w", err)}
+		}
+		e.job.LimitKey = key
+	}
+	if job.Settings.Serial && e.job.Priority != job.Settings.Priority {
+		return fmt.Errorf("enqueue %s: Priority %d, but serial= runs jobs of one key in order; all of them have priority %d", job.Kind, e.job.Priority, job.Settings.Priority)
+	}
+
 	if err := c.checkUnique(&e.job, job.Settings.Queue); err != nil {
 		return fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}

@@ -15,6 +15,8 @@ type erasedJob struct {
 	takesArgs bool
 	// uniqueKey of encoded arguments; nil when the job has none.
 	uniqueKey func(args []byte) ([]byte, error)
+	// limitKey of encoded arguments; nil when the job has none.
+	limitKey func(args []byte) (string, error)
 	// decode reads arguments that were stored under schema.
 	decode func(args []byte, schema string) error
 	// decodeFrom reads arguments that are a parent's result.
@@ -43,6 +45,15 @@ func (j *Job[A, R]) erase() *erasedJob {
 				return nil, err
 			}
 			return j.UniqueKey(nil, &args)
+		}
+	}
+	if j.LimitKey != nil {
+		e.limitKey = func(data []byte) (string, error) {
+			var args A
+			if err := j.Args.Decode(data, &args); err != nil {
+				return "", err
+			}
+			return limitKeyOf(j.LimitKey, &args)
 		}
 	}
 	return e

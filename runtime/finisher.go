@@ -127,6 +127,7 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 		return batch
 	}
 	retryIn := time.Duration(-1)
+	var freed []string // queues in which a limit lets another job start
 	for i, r := range results {
 		end := batch[i]
 		switch r.Status {
@@ -148,7 +149,9 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 		if r.Followed {
 			p.releaser.wake()
 		}
-		p.held.remove(end.Ref)
+		if queue := p.held.remove(end.Ref); queue != "" && !slices.Contains(freed, queue) {
+			freed = append(freed, queue)
+		}
 		p.hooks.settled(end, r)
 		if d := backIn(end); d >= 0 && (retryIn < 0 || d < retryIn) {
 			retryIn = d
@@ -156,6 +159,9 @@ func (f *finisher) settle(batch []Finish) (again []Finish) {
 	}
 	if retryIn >= 0 {
 		p.duties.due(retryIn)
+	}
+	if len(freed) > 0 {
+		p.client.wake(freed, -1)
 	}
 	return again
 }

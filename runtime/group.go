@@ -17,9 +17,10 @@ type group struct {
 	// Slots as PoolConfig and the annotation have them; empty where they don't. See slotsBy.
 	configured, annotated string
 
-	choose *chooser      // only loop uses it
-	woken  chan struct{} // holds one wake-up
-	front  atomic.Bool   // a wake-up told of new jobs: claim from the front
+	choose  *chooser      // only loop uses it
+	limited limited       // only loop uses it
+	woken   chan struct{} // holds one wake-up
+	front   atomic.Bool   // a wake-up told of new jobs: claim from the front
 
 	mu       sync.Mutex
 	slots    int
@@ -102,7 +103,7 @@ func (g *group) loop(ctx context.Context) {
 			continue
 		}
 		try = 0
-		timer := time.NewTimer(g.untilOld(wait))
+		timer := time.NewTimer(min(g.untilOld(wait), g.limited.untilRate()))
 		select {
 		case <-ctx.Done():
 		case <-g.woken:
@@ -124,6 +125,7 @@ func (g *group) refill(ctx context.Context) error {
 	if !g.pool.gate.open() || !g.pool.lease.live() {
 		return nil
 	}
+	g.limited.rate = time.Time{}
 	wanted := g.pool.controls.now.Load()
 	if err := g.try(ctx, wanted); err != nil {
 		return err
@@ -135,7 +137,7 @@ func (g *group) refill(ctx context.Context) error {
 	g.mu.Lock()
 	free, buffered, stalled := g.slots-g.busy, len(g.buffer), g.stalled
 	g.mu.Unlock()
-	ahead, fast := g.ahead(wanted.kinds)
+	ahead, fast := g.ahead(wanted.limits.plain)
 	room := 0
 	if !stalled && buffered <= ahead/2 {
 		room = ahead - buffered
@@ -149,7 +151,7 @@ func (g *group) refill(ctx context.Context) error {
 	}
 
 	// Where every kind is fast, one claim serves the slots and the buffer.
-	together := free > 0 && len(fast) == len(wanted.kinds)
+	together := free > 0 && len(fast) == len(wanted.limits.plain)
 	for free > 0 {
 		asked := 0
 		for i, n := range g.choose.allot(min(free, claimMost), empty, time.Now()) {
@@ -164,16 +166,16 @@ func (g *group) refill(ctx context.Context) error {
 					continue
 				}
 			}
-			r := ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: wanted.kinds, Limit: n, Start: n, FromFront: front}
+			besides := 0
 			if together && !capped {
-				r.Limit = min(n+room, claimMost)
+				besides = room
 			}
-			got, err := g.claim(ctx, r)
+			got, more, err := g.ask(ctx, wanted, g.order.shares[i].Queue, n, besides, front)
 			if err != nil {
 				return err
 			}
 			g.choose.claimed(i, n, min(got, n), time.Now())
-			empty[i] = empty[i] || got < r.Limit
+			empty[i] = empty[i] || !more
 			free -= min(got, n)
 			room -= max(got-n, 0)
 		}
@@ -185,8 +187,9 @@ func (g *group) refill(ctx context.Context) error {
 		return nil
 	}
 	for i, n := range g.choose.allot(min(room, claimMost), empty, time.Now()) {
-		if _, capped := g.left(g.order.shares[i].Queue); n > 0 && !capped {
-			got, err := g.claim(ctx, ClaimRequest{Queue: g.order.shares[i].Queue, Kinds: fast, Limit: n, FromFront: front})
+		queue := g.order.shares[i].Queue
+		if _, capped := g.left(queue); n > 0 && !capped && !wanted.limits.whole(queue) {
+			got, err := g.claim(ctx, ClaimRequest{Queue: queue, Kinds: fast, Limit: n, FromFront: front})
 			if err != nil {
 				return err
 			}
@@ -213,12 +216,21 @@ func (g *group) try(ctx context.Context, wanted *steering) error {
 		if !wanted.serves(share.Queue) || len(wanted.tries[kind]) == 0 {
 			continue
 		}
-		got, err := g.claim(ctx, ClaimRequest{Queue: share.Queue, Kinds: wanted.tries[kind], Limit: 1, Start: 1, FromFront: true})
+		got, err := g.tryIn(ctx, wanted, share.Queue, kind)
 		if err != nil || got > 0 {
 			return err
 		}
 	}
 	return nil
+}
+
+// tryIn claims one job of a tried kind from a queue, under the limits that hold for both.
+func (g *group) tryIn(ctx context.Context, wanted *steering, queue, kind string) (int, error) {
+	bound, whole := wanted.limits.tried[kind], wanted.limits.queues[queue]
+	if bound.None() && whole.None() {
+		return g.claim(ctx, ClaimRequest{Queue: queue, Kinds: wanted.tries[kind], Limit: 1, Start: 1, FromFront: true})
+	}
+	return g.claimLimited(ctx, LimitedRequest{Queue: queue, Whole: whole, Kinds: []KindBound{bound}, Limit: 1})
 }
 
 // ahead is how many jobs to hold ready besides the running ones, and those of kinds that may be among them.
@@ -241,20 +253,27 @@ func (g *group) ahead(kinds []string) (jobs int, fast []string) {
 // claim takes jobs and starts or buffers them. It returns how many there were. When the pool stops, or loses its
 // lease, before the answer has come, they are handed back.
 func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
+	return g.take(ctx, r.Queue, g.pool.held.add, func(ctx context.Context, worker ID) ([]ClaimedJob, error) {
+		r.Worker = worker
+		return g.pool.session.Claim(ctx, r)
+	})
+}
+
+// take is claim by whatever call of the session; hold notes what it has claimed.
+func (g *group) take(ctx context.Context, queue string, hold func([]ClaimedJob), call func(context.Context, ID) ([]ClaimedJob, error)) (int, error) {
 	p := g.pool
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
 	p.held.beginClaim()
 	worker, epoch := p.lease.current()
-	r.Worker = worker
 	var jobs []ClaimedJob
 	// A claim is not cut off by the stop of the pool: its answer would be lost, and its jobs with it until the lease ends.
 	err := p.health.call(context.WithoutCancel(ctx), func(ctx context.Context) (err error) {
-		jobs, err = p.session.Claim(ctx, r)
+		jobs, err = call(ctx, worker)
 		return err
 	})
-	p.held.add(jobs)
+	hold(jobs)
 	p.breakers.claimed(jobs)
 	p.held.endClaim()
 	if err != nil {
@@ -276,7 +295,7 @@ func (g *group) claim(ctx context.Context, r ClaimRequest) (int, error) {
 		}
 	}
 	if expired > 0 {
-		p.log.Warn("jobs expired before they could start", "queue", r.Queue, "jobs", expired)
+		p.log.Warn("jobs expired before they could start", "queue", queue, "jobs", expired)
 		g.wakeUp(false) // their slots are free
 	}
 	return len(jobs), nil

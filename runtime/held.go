@@ -15,9 +15,9 @@ type heldJobs struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	refs     map[Ref]struct{}
-	claiming int  // claims on their way
-	frozen   bool // no claim may be sent
+	refs     map[Ref]string // the queue of a claim under limits, whose end lets another start; else empty
+	claiming int            // claims on their way
+	frozen   bool           // no claim may be sent
 }
 
 // reconcileEvery is how often the store's list of this worker's jobs is compared with refs although nothing is known
@@ -25,7 +25,7 @@ type heldJobs struct {
 const reconcileEvery = time.Minute
 
 func newHeldJobs() *heldJobs {
-	h := &heldJobs{refs: make(map[Ref]struct{}), asked: make(chan struct{}, 1)}
+	h := &heldJobs{refs: make(map[Ref]string), asked: make(chan struct{}, 1)}
 	h.changed = sync.NewCond(&h.mu)
 	return h
 }
@@ -58,7 +58,7 @@ func (h *heldJobs) endClaim() {
 }
 
 // freeze waits for the claims on their way, holds back further ones until thaw, and returns what is held.
-func (h *heldJobs) freeze() map[Ref]struct{} {
+func (h *heldJobs) freeze() map[Ref]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for h.frozen {
@@ -82,14 +82,26 @@ func (h *heldJobs) add(jobs []ClaimedJob) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range jobs {
-		h.refs[jobs[i].Ref] = struct{}{}
+		h.refs[jobs[i].Ref] = ""
 	}
 }
 
-func (h *heldJobs) remove(ref Ref) {
+// addLimited adds jobs that were claimed under limits.
+func (h *heldJobs) addLimited(jobs []ClaimedJob) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for i := range jobs {
+		h.refs[jobs[i].Ref] = jobs[i].Queue
+	}
+}
+
+// remove forgets a claim, and returns its queue when it was under limits.
+func (h *heldJobs) remove(ref Ref) (queue string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	queue = h.refs[ref]
 	delete(h.refs, ref)
+	return queue
 }
 
 func (h *heldJobs) has(ref Ref) bool {

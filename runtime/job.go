@@ -26,6 +26,9 @@ type Job[A, R any] struct {
 	UniqueKey func(dst []byte, args *A) ([]byte, error)
 	// OnceKey appends the parts of the arguments that name the effect which happens once; nil when the job has no once=.
 	OnceKey func(dst []byte, args *A) ([]byte, error)
+	// LimitKey appends the parts of the arguments by which concurrency, rate and order tell jobs apart; nil when the job has
+	// no concurrency-key=, rate-key= or serial=.
+	LimitKey func(dst []byte, args *A) ([]byte, error)
 	// Parents are the handler's parent parameters, by slot. Nil for a job that waits for nothing by its type.
 	Parents []ParentType
 	// Next are the continuations that every enqueue of this job stores with it.
@@ -112,6 +115,14 @@ type Settings struct {
 	// UniqueFor keeps the unique key taken for this long after the enqueue, even when the job has finished. Zero means
 	// for as long as the job is live.
 	UniqueFor time.Duration
+	// Concurrency is how many run at once in the whole cluster, Rate how many start in any stretch of time. Zero means no
+	// limit. With PerKey they count for each value of LimitKey apart.
+	Concurrency       int
+	ConcurrencyPerKey bool
+	Rate              Rate
+	RatePerKey        bool
+	// Serial runs jobs of equal LimitKey one at a time, in the order in which they became due.
+	Serial bool
 	// KeepResult stores the result with the finished job.
 	KeepResult bool
 	// Tags are shown to operators.

@@ -148,6 +148,11 @@ func NewPool(client *Client, registry *Registry, config PoolConfig) (*Pool, erro
 	if len(catalog.Kinds) == 0 {
 		return nil, errors.New("new pool: the registry has no jobs; call worker.Register first")
 	}
+	for _, q := range catalog.Queues {
+		if _, err := queueBound(q); err != nil {
+			return nil, fmt.Errorf("new pool: %w", err)
+		}
+	}
 	if err := config.fill(); err != nil {
 		return nil, fmt.Errorf("new pool: %w", err)
 	}

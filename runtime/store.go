@@ -184,6 +184,7 @@ type Session interface {
 	ControlSession
 	OperateSession
 	BulkSession
+	LimitSession
 
 	// Close removes the worker row, so that what it still holds is rescued at once, with its overrides, and closes the
 	// connections.

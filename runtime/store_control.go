@@ -138,6 +138,12 @@ const (
 	SettingWorkers = "workers"
 	// SettingSlots, of everything or a worker: how many handlers run at once in a process whose queues share slots.
 	SettingSlots = "slots"
+	// SettingConcurrency, of a queue or a kind: how many run at once in the whole cluster, in place of the annotation's.
+	// 0 pauses it.
+	SettingConcurrency = "concurrency"
+	// SettingRate, of a queue or a kind: how many start in any second, minute, hour or day in the whole cluster, such as
+	// "100/m", in place of the annotation's. "0/m" pauses it.
+	SettingRate = "rate"
 	// SettingQuiet, of a worker: it claims no more, and what runs goes on. Its value is "true".
 	SettingQuiet = "quiet"
 	// SettingStop, of a worker: its pool ends as if the context of Run had ended. Its value is "true".
@@ -152,13 +158,15 @@ var overrideSettings = map[string]struct {
 	check   func(value string) error
 	holds   func(value string) bool
 }{
-	SettingPaused:  {[]string{"*", "queue", "kind"}, checkTrue, always},
-	SettingWorkers: {[]string{"queue"}, checkWorkers, isZero},
-	SettingSlots:   {[]string{"*", "worker"}, checkWorkers, nil},
-	SettingQuiet:   {[]string{"worker"}, checkTrue, nil},
-	SettingStop:    {[]string{"worker"}, checkTrue, nil},
-	settingHold:    {[]string{"kind"}, checkHold, isTrue},
-	settingBreaker: {nil, nil, always}, // nobody sets it: see Breaker.Override
+	SettingPaused:      {[]string{"*", "queue", "kind"}, checkTrue, always},
+	SettingWorkers:     {[]string{"queue"}, checkWorkers, isZero},
+	SettingSlots:       {[]string{"*", "worker"}, checkWorkers, nil},
+	SettingConcurrency: {[]string{"queue", "kind"}, checkConcurrency, isZero},
+	SettingRate:        {[]string{"queue", "kind"}, checkRate, isZeroRate},
+	SettingQuiet:       {[]string{"worker"}, checkTrue, nil},
+	SettingStop:        {[]string{"worker"}, checkTrue, nil},
+	settingHold:        {[]string{"kind"}, checkHold, isTrue},
+	settingBreaker:     {nil, nil, always}, // nobody sets it: see Breaker.Override
 }
 
 func checkHold(value string) error {
@@ -173,6 +181,8 @@ func isTrue(value string) bool { return value == "true" }
 func always(string) bool { return true }
 
 func isZero(value string) bool { return value == "0" }
+
+func isZeroRate(value string) bool { return strings.HasPrefix(value, "0/") }
 
 // settingFamily is how overrideSettings has a setting.
 func settingFamily(setting string) string {
@@ -255,6 +265,16 @@ func checkTrue(value string) error {
 		return fmt.Errorf("value %q: want true; clear the override to end it", value)
 	}
 	return nil
+}
+
+func checkConcurrency(value string) error {
+	_, err := parseLimit(value)
+	return err
+}
+
+func checkRate(value string) error {
+	_, err := ParseRate(value)
+	return err
 }
 
 func checkWorkers(value string) error {

@@ -45,6 +45,21 @@ func settings(j *model.Job) *jen.Statement {
 		if s.Unique != nil && s.Unique.For != 0 {
 			set("UniqueFor", duration(s.Unique.For))
 		}
+		if s.Concurrency != 0 {
+			set("Concurrency", jen.Lit(s.Concurrency))
+		}
+		if s.ConcurrencyPerKey {
+			set("ConcurrencyPerKey", jen.True())
+		}
+		if s.Rate != 0 {
+			set("Rate", jen.Qual(pathJobrt, "Rate").Values(jen.Id("N").Op(":").Lit(s.Rate), jen.Id("Per").Op(":").Add(duration(s.RatePer))))
+		}
+		if s.RatePerKey {
+			set("RatePerKey", jen.True())
+		}
+		if s.Serial {
+			set("Serial", jen.True())
+		}
 		if s.Keep || j.Taken {
 			set("KeepResult", jen.True())
 		}

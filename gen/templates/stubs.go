@@ -15,8 +15,8 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 		if i > 0 {
 			f.Line()
 		}
-		unique, once := r.uniqueKey(f, j), r.onceKey(f, j)
-		r.descriptor(f, j, unique, once)
+		keys := jobKeys{unique: r.uniqueKey(f, j), once: r.onceKey(f, j), limit: r.limitKey(f, j)}
+		r.descriptor(f, j, keys)
 		r.upgradeCodecs(f, j)
 		for _, stub := range j.Stubs() {
 			r.stub(f, j, stub)
@@ -29,7 +29,7 @@ func (r *renderer) stubsFile(p *model.Package) *jen.File {
 // when a handler enqueues its own job, be an initialization cycle:
 //
 //	var SendInvoiceJob = &jobrt.Job[jobs.SendInvoice, jobs.Receipt]{…}
-func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey, onceKey string) {
+func (r *renderer) descriptor(f *jen.File, j *model.Job, keys jobKeys) {
 	comment(f.Group, j.Descriptor()+" describes "+j.GoName()+".")
 	f.Var().Id(j.Descriptor()).Op("=").Op("&").Qual(pathJobrt, "Job").Types(typeOrNone(j.Args), typeOrNone(j.Result)).Add(fields(func(set setter) {
 		set("Service", jen.Lit(r.m.Service))
@@ -40,11 +40,14 @@ func (r *renderer) descriptor(f *jen.File, j *model.Job, uniqueKey, onceKey stri
 		set("Settings", settings(j))
 		set("Args", r.codecOf(j.Args))
 		set("Result", r.codecOf(j.Result))
-		if uniqueKey != "" {
-			set("UniqueKey", jen.Id(uniqueKey))
+		if keys.unique != "" {
+			set("UniqueKey", jen.Id(keys.unique))
 		}
-		if onceKey != "" {
-			set("OnceKey", jen.Id(onceKey))
+		if keys.once != "" {
+			set("OnceKey", jen.Id(keys.once))
+		}
+		if keys.limit != "" {
+			set("LimitKey", jen.Id(keys.limit))
 		}
 		if len(j.Parents) > 0 {
 			set("Parents", r.parentTypes(j))

@@ -37,6 +37,19 @@ func (r *renderer) onceKey(f *jen.File, j *model.Job) string {
 	return fn
 }
 
+// limitKey is uniqueKey for concurrency-key=, rate-key= and serial=.
+func (r *renderer) limitKey(f *jen.File, j *model.Job) string {
+	if len(j.Settings.LimitKey) == 0 {
+		return ""
+	}
+	fn := r.unexported("limit" + j.Stub)
+	r.keyFunc(f, j, fn, "says which "+j.GoName()+" jobs are limited together.", j.Settings.LimitKey)
+	return fn
+}
+
+// jobKeys are the names of a job's key functions, empty where there is none.
+type jobKeys struct{ unique, once, limit string }
+
 // keyFunc emits a function that appends fields of the arguments as a JSON list.
 func (r *renderer) keyFunc(f *jen.File, j *model.Job, fn, does string, refs []model.FieldRef) {
 	comment(f.Group, fn+" "+does)

@@ -82,6 +82,7 @@ func Run(t *testing.T, h Harness) {
 		{"Notes", noteCases},
 		{"Breaker", breakerCases},
 		{"Loops", loopCases},
+		{"Limits", limitCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

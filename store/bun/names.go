@@ -14,6 +14,7 @@ var tableNames = []string{
 	"schedules", "schedule_runs", "schedule_orders", "loops",
 	"outbox", "outbox_items",
 	"stats", "breakers",
+	"limits", "limit_starts",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

@@ -173,8 +173,7 @@ func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.Claim
 		return nil, s.p.alone(err)
 	}
 	if err := s.inputs(ctx, jobs, takers); err != nil {
-		// The jobs are claimed. Without its inputs none may run, so the caller has to ask what it holds.
-		return nil, fmt.Errorf("inputs of claimed jobs: %w: %w", jobrt.ErrUncertain, err)
+		return nil, uncertainInputs(err)
 	}
 	slices.SortFunc(jobs, func(a, b jobrt.ClaimedJob) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), a.RunAt.Compare(b.RunAt), compareIDs(a.ID, b.ID))
@@ -183,6 +182,12 @@ func (s *pgSession) claimOnce(ctx context.Context, q *queueCursor, r jobrt.Claim
 		q.ends[jobs[i].Kind] = cursorEnd{jobs[i].Priority, jobs[i].RunAt, jobs[i].ID}
 	}
 	return jobs, nil
+}
+
+// uncertainInputs is the error of a claim that could not read the inputs of its jobs. They are claimed, and without its
+// inputs none may run, so the caller has to ask what it holds.
+func uncertainInputs(err error) error {
+	return fmt.Errorf("inputs of claimed jobs: %w: %w", jobrt.ErrUncertain, err)
 }
 
 // inputsSQL reads the outcomes that handlers take.

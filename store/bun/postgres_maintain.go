@@ -291,7 +291,8 @@ DELETE FROM {duties} WHERE ctid = ANY (ARRAY(
 func (s *pgSession) trimRest(ctx context.Context) error {
 	return errors.Join(s.repeat(ctx, trimUniquesSQL, upkeepBatch), s.repeat(ctx, trimWorkersSQL, micros(workerKeep), upkeepBatch),
 		s.repeat(ctx, trimOverridesSQL, micros(workerKeep), upkeepBatch), s.repeat(ctx, trimBuildsSQL, micros(buildKeep), upkeepBatch),
-		s.repeat(ctx, trimDutiesSQL, micros(dutyKeep), upkeepBatch))
+		s.repeat(ctx, trimDutiesSQL, micros(dutyKeep), upkeepBatch),
+		s.repeat(ctx, trimStartsSQL, micros(limitKeep), upkeepBatch), s.repeat(ctx, trimLimitsSQL, micros(limitKeep), upkeepBatch))
 }
 
 // now is the server's clock.

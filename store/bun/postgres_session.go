@@ -21,6 +21,8 @@ type pgSession struct {
 
 	mu     sync.Mutex
 	queues map[string]*queueCursor
+
+	keyless keyless
 }
 
 var _ jobrt.Session = (*pgSession)(nil)

@@ -63,6 +63,8 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {logs} SET at = at - %[1]s`,
 		`UPDATE {progress} SET at = at - %[1]s`,
 		`UPDATE {breakers} SET opened_at = opened_at - %[1]s, retry_at = retry_at - %[1]s, probe_until = probe_until - %[1]s`,
+		`UPDATE {limits} SET marked_at = marked_at - %[1]s`,
+		`UPDATE {limit_starts} SET at = at - %[1]s`,
 		`UPDATE {duties} SET next_at = next_at - %[1]s`,
 		`UPDATE {builds} SET first_seen = first_seen - %[1]s, last_seen = last_seen - %[1]s, retired_at = retired_at - %[1]s`,
 		`UPDATE {overrides} SET set_at = set_at - %[1]s, until = until - %[1]s`,

@@ -63,9 +63,9 @@ const sqliteReadyMany = `
 
 // sqliteTake claims rows that were ready in the same transaction.
 //
-//	?1 [seq, …]   ?2 worker   ?3 now, or NULL for those that are not marked as started
+//	?1 [seq, …]   ?2 worker   ?3 now, or NULL for those that are not marked as started   ?4 whether under limits
 const sqliteTake = `
-	UPDATE {jobs} SET state = 'running', lease_seq = lease_seq + 1, lease_owner = ?2, started_at = ?3
+	UPDATE {jobs} SET state = 'running', lease_seq = lease_seq + 1, lease_owner = ?2, started_at = ?3, limited = ?4
 	WHERE seq IN (SELECT value FROM json_each(?1))`
 
 // Claim implements [jobrt.Session]. FromFront changes nothing: SQLite leaves no dead index entries behind, so every
@@ -78,21 +78,7 @@ func (s *sqliteSession) Claim(ctx context.Context, r jobrt.ClaimRequest) ([]jobr
 }
 
 func (s *sqliteSession) claim(ctx context.Context, r jobrt.ClaimRequest) (jobs []jobrt.ClaimedJob, err error) {
-	// A worker that asks in vain must not take the write lock from those that have work.
-	empty := false
-	err = s.d.writer.read(ctx, func(q querier) error {
-		at, err := now(ctx, q)
-		if err != nil {
-			return err
-		}
-		if err := s.mustLive(ctx, q, r.Worker, at); err != nil {
-			return err
-		}
-		var ready bool
-		_, err = first(ctx, q, []any{&ready}, s.d.names.sql(sqliteAnyReady), listText(r.Kinds), r.Queue)
-		empty = !ready
-		return err
-	})
+	empty, err := s.nothingReady(ctx, r.Worker, r.Queue, r.Kinds)
 	if err != nil || empty || r.Limit <= 0 {
 		return nil, err
 	}
@@ -109,11 +95,44 @@ func (s *sqliteSession) claim(ctx context.Context, r jobrt.ClaimRequest) (jobs [
 	return jobs, nil
 }
 
+// nothingReady reports whether a claim would be in vain: a worker that asks in vain must not take the write lock from those
+// that have work. ErrLeaseLost when the worker's lease is lost.
+func (s *sqliteSession) nothingReady(ctx context.Context, worker jobrt.ID, queue string, kinds []string) (empty bool, err error) {
+	err = s.d.writer.read(ctx, func(q querier) error {
+		at, err := now(ctx, q)
+		if err != nil {
+			return err
+		}
+		if err := s.mustLive(ctx, q, worker, at); err != nil {
+			return err
+		}
+		var ready bool
+		_, err = first(ctx, q, []any{&ready}, s.d.names.sql(sqliteAnyReady), listText(kinds), queue)
+		empty = !ready
+		return err
+	})
+	return empty, err
+}
+
 func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r jobrt.ClaimRequest) ([]jobrt.ClaimedJob, error) {
 	text, kinds := sqliteReadyMany, listText(r.Kinds)
 	if len(r.Kinds) == 1 {
 		text, kinds = sqliteReadyOne, r.Kinds[0]
 	}
+	return s.take(ctx, q, now, taking{worker: r.Worker, start: r.Start}, text, kinds, r.Queue, r.Limit)
+}
+
+// taking is how found jobs are claimed.
+type taking struct {
+	worker jobrt.ID
+	// start is how many are marked as started.
+	start int
+	// limited says that the claim is under limits.
+	limited bool
+}
+
+// take claims the ready jobs that a statement of sqliteReadyColumns finds.
+func (s *sqliteSession) take(ctx context.Context, q querier, now int64, t taking, text string, args ...any) ([]jobrt.ClaimedJob, error) {
 	var jobs []jobrt.ClaimedJob
 	var started, waiting []int64
 	var takers map[jobrt.ID]int // whose handlers take outcomes
@@ -129,7 +148,7 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 			}
 			takers[job.ID] = len(jobs)
 		}
-		if job.Started = len(jobs) < r.Start && !job.Suspect; job.Started {
+		if job.Started = len(jobs) < t.start && !job.Suspect; job.Started {
 			started = append(started, seq)
 		} else {
 			waiting = append(waiting, seq)
@@ -137,7 +156,7 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 		job.LeaseSeq++
 		jobs = append(jobs, job)
 		return nil
-	}, s.d.names.sql(text), kinds, r.Queue, r.Limit)
+	}, s.d.names.sql(text), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +167,7 @@ func (s *sqliteSession) claimIn(ctx context.Context, q querier, now int64, r job
 		if len(part.seqs) == 0 {
 			continue
 		}
-		if _, err := q.exec(ctx, s.d.names.sql(sqliteTake), seqsText(part.seqs), r.Worker.String(), part.at); err != nil {
+		if _, err := q.exec(ctx, s.d.names.sql(sqliteTake), seqsText(part.seqs), t.worker.String(), part.at, t.limited); err != nil {
 			return nil, err
 		}
 	}

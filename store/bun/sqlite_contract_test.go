@@ -91,6 +91,8 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {logs} SET at = at - ?1`,
 		`UPDATE {progress} SET at = at - ?1`,
 		`UPDATE {breakers} SET opened_at = opened_at - ?1, retry_at = retry_at - ?1, probe_until = probe_until - ?1`,
+		`UPDATE {limits} SET marked_at = marked_at - ?1`,
+		`UPDATE {limit_starts} SET at = at - ?1`,
 		`UPDATE {duties} SET next_at = next_at - ?1`,
 		`UPDATE {builds} SET first_seen = first_seen - ?1, last_seen = last_seen - ?1, retired_at = retired_at - ?1`,
 		`UPDATE {overrides} SET set_at = set_at - ?1, until = until - ?1`,

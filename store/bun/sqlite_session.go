@@ -16,6 +16,7 @@ type sqliteSession struct {
 	info jobrt.WorkerInfo
 	// timeout ends a call whose context has no deadline of its own.
 	timeout time.Duration
+	keyless keyless
 }
 
 var _ jobrt.Session = (*sqliteSession)(nil)

@@ -174,6 +174,8 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 			return n, err
 		},
 		func() (int64, error) { return s.d.forgetMerged(ctx, keep) },
+		s.trimBefore(ctx, sqliteTrimStarts, limitKeep),
+		s.trimBefore(ctx, sqliteTrimLimits, limitKeep),
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
 		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
 		func() (int64, error) { return 0, trimSchedules(ctx, s.d, keep) },
@@ -189,6 +191,17 @@ func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error 
 		}
 	}
 	return s.failed("maintain", s.cutLog(ctx))
+}
+
+// trimBefore returns a function that deletes one batch of what is older than keep.
+func (s *sqliteSession) trimBefore(ctx context.Context, text string, keep time.Duration) func() (int64, error) {
+	return func() (n int64, err error) {
+		err = s.d.write(ctx, nil, func(q querier, now int64) error {
+			n, err = q.exec(ctx, s.d.names.sql(text), now-micros(keep), sqliteForgetBatch)
+			return err
+		})
+		return n, err
+	}
 }
 
 // forget removes one batch of ended jobs with their attempts.

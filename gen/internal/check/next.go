@@ -123,6 +123,9 @@ func fitThen(from, to *model.Job) (*model.Next, string) {
 		if to.Settings.Unique != nil {
 			return nil, "its unique= needs the arguments when it is enqueued, and the result is not known then"
 		}
+		if to.Settings.LimitKey != nil {
+			return nil, "the key of its limits needs the arguments when it is enqueued, and the result is not known then"
+		}
 		next.Slot = model.SlotArgs
 		return next, ""
 	case len(to.Parents) == 0 && to.Args == from.Args:

@@ -185,7 +185,7 @@ func (c *checker) connect(m *model.Module) {
 	c.unreturned()
 	for _, j := range m.Jobs {
 		for _, other := range m.Jobs {
-			if len(j.Parents) == 0 && j.Args != nil && j.Settings.Unique == nil && other.Result == j.Args {
+			if len(j.Parents) == 0 && j.Args != nil && j.Settings.Unique == nil && j.Settings.LimitKey == nil && other.Result == j.Args {
 				j.From, other.Taken = true, true
 			}
 			for _, p := range j.Parents {

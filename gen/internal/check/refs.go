@@ -88,7 +88,7 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 	if secret == "" && holdsSecret(ref.Leaf()) {
 		secret = where
 	}
-	if secret != "" && (s.Key.Name == "once" || s.Key.Name == "unique") {
+	if secret != "" {
 		c.valueFault("JG076", s, i, s.Key.Name+": "+secret+" is secret, and the key would outlive it outside the arguments; use a field that is not, such as an id or a hash")
 		return ref, false
 	}
@@ -99,7 +99,7 @@ func (c *checker) fieldRef(f *load.Func, s *load.Setting, i int, text string, ar
 	return ref, true
 }
 
-// keysAreStored reports fields of unique= and once= that rows don't hold. A
+// keysAreStored reports fields of keys that rows don't hold. A
 // worker, and an enqueue that passes arguments on, would see their zero values:
 // all jobs of the kind would be one.
 func (c *checker) keysAreStored(j *model.Job, m merged) {
@@ -117,6 +117,11 @@ func (c *checker) keysAreStored(j *model.Job, m merged) {
 		check("unique", j.Settings.Unique.Fields)
 	}
 	check("once", j.Settings.Once)
+	for _, key := range limitKeys {
+		if m.has(key) > 0 {
+			check(key, j.Settings.LimitKey)
+		}
+	}
 }
 
 // isSecret reports whether the field at an index path of a struct, or one that it is promoted through, is tagged

@@ -139,9 +139,7 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 	if text := m.text("once"); text != "self" {
 		s.Once = c.refs(f, m, "once", args)
 	}
-	s.Serial = c.refs(f, m, "serial", args)
-	s.ConcurrencyKey = c.refs(f, m, "concurrency-key", args)
-	s.RateKey = c.refs(f, m, "rate-key", args)
+	c.limits(f, m, s, args)
 	s.Permanent = c.permanent(f, m)
 	s.Discard = m.text("on-exhausted") == "discard"
 	s.RerunInDoubt = m.text("in-doubt") == "rerun" && s.Once != nil

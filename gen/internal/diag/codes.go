@@ -154,7 +154,7 @@ var explanations = []explanation{
 		"//job:then=B\nfunc A(ctx context.Context) error\n\n//job:then=A\nfunc B(ctx context.Context) error",
 		"//job:then=B\nfunc A(ctx context.Context) error\n\n//job:handler\nfunc B(ctx context.Context) error"},
 	{"JG076", "a secret in a key",
-		"The key of once= is shown to operators and kept long after the arguments are gone, and that of unique= outlives the job. A field tagged job:\"secret\" has no place there.",
+		"The key of once= is shown to operators and kept long after the arguments are gone, that of unique= outlives the job, and those of limits are shown too. A field tagged job:\"secret\" has no place there.",
 		"//job:once=CardNumber",
 		"//job:once=PaymentID"},
 	{"JG077", "a verify= function of another type",

@@ -93,9 +93,13 @@ type Settings struct {
 	Discard      bool       // on-exhausted=discard
 	RerunInDoubt bool       // in-doubt=rerun
 
-	// References of keys whose engine isn't part of the runtime yet, resolved
-	// so that they can be checked.
-	Serial, ConcurrencyKey, RateKey []FieldRef
+	Concurrency       int           // how many run at once in the cluster; 0: any number
+	ConcurrencyPerKey bool          // concurrency-key=
+	Rate              int           // how many start in any stretch of RatePer; 0: any number
+	RatePer           time.Duration // a second, minute, hour or day
+	RatePerKey        bool          // rate-key=
+	Serial            bool          // serial=
+	LimitKey          []FieldRef    // the fields of concurrency-key=, rate-key= and serial=, which name the same ones
 
 	// Declared holds every key that an annotation sets for this job, those
 	// above included, by Key: the text for the catalogue.
