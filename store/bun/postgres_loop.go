@@ -12,8 +12,15 @@ func (p *postgres) newerBuilds(ctx context.Context, q querier, _ time.Time, serv
 	return p.beginSync(ctx, q, service, build)
 }
 
-// readLoopsSQL reads loops; with FOR UPDATE OF l behind it, it locks them in one order, so that two callers never wait
-// for each other.
+// lockLoopsSQL locks loops in one order, so that two callers never wait for each other.
+//
+// In: as readLoopsSQL.
+const lockLoopsSQL = `
+SELECT 1 FROM {loops} l
+WHERE ($1::text IS NULL OR l.name = ANY ($1::text::text[])) AND ($2::text = '' OR l.service = $2::text)
+ORDER BY l.name FOR UPDATE`
+
+// readLoopsSQL reads loops.
 //
 // In: names, or NULL for any; service, or "" for any. Out: loopColumns.
 const readLoopsSQL = `
@@ -28,11 +35,13 @@ func (p *postgres) readLoops(ctx context.Context, q querier, _ time.Time, names 
 	if names != nil {
 		some = textArray(names)
 	}
-	text := readLoopsSQL
 	if lock {
-		text = readLoopsSQL + ` FOR UPDATE OF l`
+		// A statement of its own: one that waits for a lock sees the new row beside the worker of the old one.
+		if _, err := q.exec(ctx, p.n.sql(lockLoopsSQL), some, service); err != nil {
+			return nil, err
+		}
 	}
-	return collectLoops(ctx, q, p.n.sql(text), some, service)
+	return collectLoops(ctx, q, p.n.sql(readLoopsSQL), some, service)
 }
 
 // makeLoopSQL makes a row that is not there. In: loopValues.
