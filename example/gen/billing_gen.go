@@ -87,6 +87,9 @@ var CloseMonthJob = &jobrt.Job[jobrt.None, jobrt.None]{
 //
 // CloseMonth mails every open invoice, files the receipt of each that went out, and has a report written of them all.
 // It only enqueues, and in one transaction: either the whole month is on its way or nothing is.
+//
+// Its schedule belongs to the code: any pool of a build that has this line runs it, at two on the first of each month in
+// Berlin, while the program is there; what it misses is made up for once.
 func EnqueueCloseMonth(ctx context.Context, opts ...jobrt.EnqueueOption) (jobrt.Handle[jobrt.None], error) {
 	return jobrt.Enqueue(ctx, defaultClient.Load(), CloseMonthJob, jobrt.None{}, opts...)
 }

@@ -13,6 +13,9 @@ import (
 // CloseMonth mails every open invoice, files the receipt of each that went out, and has a report written of them all.
 // It only enqueues, and in one transaction: either the whole month is on its way or nothing is.
 //
+// Its schedule belongs to the code: any pool of a build that has this line runs it, at two on the first of each month in
+// Berlin, while the program is there; what it misses is made up for once.
+//
 //job:queue=reports cron="0 2 1 * *" tz=Europe/Berlin retry=5 delays=1s,10s,1m,5m,15m timeout=10m
 func (s *Service) CloseMonth(ctx context.Context) error {
 	open, err := s.Ledger.Open(ctx)
