@@ -131,3 +131,39 @@ func ExampleExpires() {
 	fmt.Println(info.State, "after", info.FinishedAt.Sub(info.RunAt).Round(time.Minute))
 	// Output: expired after 1h0m0s
 }
+
+// A job that can't succeed with its arguments is mended through its codec.
+func ExampleEditArgs() {
+	ctx := context.Background()
+	store := jobtest.NewMemory()
+	client, err := jobrt.NewClient(store, jobrt.ClientConfig{})
+	if err != nil {
+		panic(err)
+	}
+	job, err := EnqueueSendInvoice(jobrt.WithClient(ctx, client), SendInvoice{InvoiceID: 7, Note: "Januray"}, jobrt.Delay(time.Hour))
+	if err != nil {
+		panic(err)
+	}
+	ann := jobrt.Actor{Name: "ann", Reason: "typo in the note"}
+	err = jobrt.EditArgs(ctx, client, ann, sendInvoice, job.ID(), func(a *SendInvoice) error {
+		a.Note = "January"
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	info, err := client.Job(ctx, job.ID())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(info.Args))
+
+	op, err := jobrt.NewOperator(store, ann)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(op.EditArgs(ctx, job.ID(), func([]byte) ([]byte, error) { return []byte(`["no object"]`), nil }) != nil)
+	// Output:
+	// {"invoice_id":7,"note":"January"}
+	// true
+}

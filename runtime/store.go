@@ -116,6 +116,7 @@ type Store interface {
 
 	OperateStore
 	BulkStore
+	EditStore
 	ControlStore
 	StepStore
 	ScheduleStore

@@ -74,6 +74,7 @@ func Run(t *testing.T, h Harness) {
 		{"EffectTx", effectTxCases},
 		{"Operate", operateCases},
 		{"Bulk", bulkCases},
+		{"Edit", editCases},
 		{"Stats", statCases},
 		{"Control", controlCases},
 		{"Steps", stepCases},

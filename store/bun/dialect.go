@@ -51,6 +51,7 @@ type dialect interface {
 
 	operateDialect
 	bulkDialect
+	editDialect
 	overrideDialect
 	stepDialect
 	scheduleDialect

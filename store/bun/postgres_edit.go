@@ -1,0 +1,58 @@
+package bunstore
+
+import (
+	"context"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// readArgsSQL and readDeadArgsSQL read a locked job. In: id. Out: arguments, unique key in hexadecimal digits or NULL.
+const readArgsSQL = `SELECT args::text, encode(unique_key, 'hex') FROM {jobs} WHERE id = $1::text::uuid`
+
+const readDeadArgsSQL = `SELECT args::text, encode(unique_key, 'hex') FROM {dead} WHERE id = $1::text::uuid`
+
+// readArgs implements dialect.
+func (p *postgres) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, err error) {
+	text := readArgsSQL
+	if dead {
+		text = readDeadArgsSQL
+	}
+	_, err = first(ctx, q, []any{&args, &key}, p.n.sql(text), id.String())
+	return args, key, err
+}
+
+// writeArgsSQL and writeDeadArgsSQL change a locked job. In: id, arguments, schema, an array of the key or of NULL.
+const writeArgsSQL = `
+UPDATE {jobs} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1]
+WHERE id = $1::text::uuid`
+
+const writeDeadArgsSQL = `
+UPDATE {dead} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1]
+WHERE id = $1::text::uuid`
+
+// writeArgs implements dialect.
+func (p *postgres) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, key []byte, dead bool) error {
+	text := writeArgsSQL
+	if dead {
+		text = writeDeadArgsSQL
+	}
+	if len(key) == 0 {
+		key = nil
+	}
+	c := newColumn(1, 64)
+	c.hex(key)
+	_, err := q.exec(ctx, p.n.sql(text), e.ID.String(), string(e.Args), e.Schema, c.value())
+	return err
+}
+
+// swapKey implements dialect.
+func (p *postgres) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (jobrt.ID, error) {
+	holders, err := p.takeKeys(ctx, q, []keyClaim{{key: e.NewKey, id: e.ID}}, respectWindow)
+	if err != nil {
+		return jobrt.ID{}, err
+	}
+	if holder, held := holders[string(e.NewKey)]; held {
+		return holder, nil
+	}
+	return jobrt.ID{}, p.dropKey(ctx, q, e.WasKey, e.ID)
+}

@@ -1,0 +1,53 @@
+package bunstore
+
+import (
+	"context"
+	"encoding/hex"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
+)
+
+// readArgs implements dialect.
+func (d *sqliteDialect) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, err error) {
+	query := `SELECT args, unique_key FROM {jobs} WHERE id = ?1`
+	if dead {
+		query = `SELECT args, unique_key FROM {dead} WHERE id = ?1`
+	}
+	_, err = first(ctx, q, []any{&args, &key}, d.names.sql(query), id.String())
+	return args, key, err
+}
+
+// writeArgs implements dialect.
+func (d *sqliteDialect) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, key []byte, dead bool) error {
+	query := `UPDATE {jobs} SET args = ?2, args_schema = ?3, unique_key = ?4 WHERE id = ?1`
+	if dead {
+		query = `UPDATE {dead} SET args = ?2, args_schema = ?3, unique_key = ?4 WHERE id = ?1`
+	}
+	var digits any
+	if len(key) > 0 {
+		digits = hex.EncodeToString(key)
+	}
+	_, err := q.exec(ctx, d.names.sql(query), e.ID.String(), string(e.Args), e.Schema, digits)
+	return err
+}
+
+// swapKey implements dialect.
+func (d *sqliteDialect) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (jobrt.ID, error) {
+	at, err := now(ctx, q)
+	if err != nil {
+		return jobrt.ID{}, err
+	}
+	claim := jobrt.NewJob{ID: e.ID, UniqueKey: e.NewKey}
+	held, err := d.holders(ctx, q, at, []jobrt.NewJob{claim})
+	if err != nil {
+		return jobrt.ID{}, err
+	}
+	if holder, taken := held[string(e.NewKey)]; taken && holder != e.ID {
+		return holder, nil
+	}
+	_, err = q.exec(ctx, d.names.sql(`DELETE FROM {uniques} WHERE key = ?1 AND job_id = ?2`), hex.EncodeToString(e.WasKey), e.ID.String())
+	if err == nil {
+		_, err = q.exec(ctx, d.names.sql(sqliteTakeKeys), keysText([]*jobrt.NewJob{&claim}), at)
+	}
+	return jobrt.ID{}, err
+}
