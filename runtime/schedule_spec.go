@@ -165,16 +165,6 @@ func (s *ScheduleSpec) check() error {
 // minEvery is the shortest interval of a schedule or loop.
 const minEvery = 100 * time.Millisecond
 
-// fill sets what was left out.
-func (s *ScheduleSpec) fill() {
-	if s.Misfire == "" {
-		s.Misfire = MisfireOnce
-	}
-	if s.Overlap == "" {
-		s.Overlap = OverlapAllow
-	}
-}
-
 // specText is a ScheduleSpec as it is stored: durations as text, instants in UTC, what is not set left out.
 type specText struct {
 	Cron      string        `json:"cron,omitempty"`

@@ -53,7 +53,7 @@ func registerSchedule(job *jen.Statement, s *model.Schedule) *jen.Statement {
 // Names of the runtime's constants for what annotations say.
 var (
 	misfires = map[string]string{"once": "Once", "all": "All", "skip": "Skip"}
-	overlaps = map[string]string{"allow": "Allow", "skip": "Skip", "queue": "Queue"}
+	overlaps = map[string]string{"allow": "Allow", "skip": "Skip", "queue": "Queue", "cancel-old": "CancelOld"}
 )
 
 func literals(list []string) []jen.Code {

@@ -149,7 +149,7 @@ var keys = []Key{
 		Help: "what to do about runs that were missed while nothing was running", Example: "misfire=skip"},
 	{Name: "grace", Group: "time", Kind: Duration, Min: 0, Max: 30 * day, Scope: both | InSchedule, Engine: true, Default: "1m",
 		Help: "how late a run may start before it counts as missed", Example: "grace=1m"},
-	{Name: "overlap", Group: "time", Kind: Enum, Values: []string{"allow", "skip", "queue"}, Scope: both | InSchedule, Engine: true, Default: "allow",
+	{Name: "overlap", Group: "time", Kind: Enum, Values: []string{"allow", "skip", "queue", "cancel-old"}, Scope: both | InSchedule, Engine: true, Default: "allow",
 		Help: "what to do when a run is due and the one before hasn't ended", Example: "overlap=skip"},
 	{Name: "jitter", Group: "time", Kind: Duration, Min: 0, Max: day, Scope: both | InSchedule, Engine: true,
 		Help: "delay each run by up to this, always the same way for the same run, and never to the next one", Example: "jitter=30s"},
