@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
 // Exit codes.
@@ -72,7 +74,11 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		OnUsageError:    wrongUsage,
 		CommandNotFound: func(*cli.Context, string) {},
 		Commands: []*cli.Command{
-			listCommand(), showCommand(), retryCommand(), batchesCommand(), batchCommand(), cancelBatchCommand(), migrateCommand(), helpCommand(),
+			listCommand(), showCommand(), retryCommand(), cancelCommand(), rescheduleCommand(), moveCommand(), priorityCommand(), bulkCommand(),
+			batchesCommand(), batchCommand(), cancelBatchCommand(),
+			queuesCommand(), kindsCommand(), pauseCommand(), resumeCommand(), workersCommand(), overridesCommand(), buildsCommand(),
+			breakersCommand(), statsCommand(), outboxCommand(), auditCommand(),
+			migrateCommand(), helpCommand(),
 		},
 	}
 	app.Action = func(c *cli.Context) error { return unknownCommand(c, app.Commands) }
@@ -143,7 +149,7 @@ func wrongUsage(c *cli.Context, err error, _ bool) error {
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
 		text = "unknown flag --" + name
 		if c.Command != nil && slices.ContainsFunc(c.App.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) {
-			text = fmt.Sprintf("flag --%s stands before the command: jobctl --%s … %s", name, name, c.Command.Name)
+			text = fmt.Sprintf("flag --%s stands before the command: jobctl --%s … %s", name, name, commandPath(c))
 		} else if near := cli.SuggestFlag(c.Command.Flags, name, true); near != "" {
 			text += "; did you mean " + near + "?"
 		}
@@ -156,7 +162,7 @@ func operands(c *cli.Context) ([]string, error) {
 	args := c.Args().Slice()
 	for _, a := range args {
 		if strings.HasPrefix(a, "-") {
-			return nil, usagef("flag %s must stand before the arguments: jobctl %s %s …", a, c.Command.Name, a)
+			return nil, usagef("flag %s must stand before the arguments: jobctl %s %s …", a, commandPath(c), a)
 		}
 	}
 	return args, nil
@@ -166,9 +172,44 @@ func operands(c *cli.Context) ([]string, error) {
 func noOperands(c *cli.Context) error {
 	args, err := operands(c)
 	if err == nil && len(args) > 0 {
-		return usagef("%s takes no arguments, but got %q", c.Command.Name, args[0])
+		return usagef("%s takes no arguments, but got %q", commandPath(c), args[0])
 	}
 	return err
+}
+
+// oneOperand returns the only argument.
+func oneOperand(c *cli.Context, what string) (string, error) {
+	args, err := operands(c)
+	switch {
+	case err != nil:
+		return "", err
+	case len(args) != 1:
+		return "", usagef("%s takes one argument, %s, but got %d", commandPath(c), what, len(args))
+	}
+	return args[0], nil
+}
+
+// commandPath is how a command is called: "workers quiet".
+func commandPath(c *cli.Context) string {
+	return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ")
+}
+
+// group is a command that has commands of its own.
+func group(name, usage string, commands ...*cli.Command) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Subcommands: commands,
+		Action: func(c *cli.Context) error { return unknownCommand(c, commands) },
+	}
+}
+
+// looking is the action of a command without arguments that only looks.
+func looking(f func(c *cli.Context, o *jobrt.Operator) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := noOperands(c); err != nil {
+			return err
+		}
+		return asOperator(c, func(o *jobrt.Operator) error { return f(c, o) })
+	}
 }
 
 func jsonFlag() cli.Flag {
@@ -179,7 +220,7 @@ func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "help",
 		Usage:     "describe jobctl or one of its commands",
-		ArgsUsage: "[command]",
+		ArgsUsage: "[command…]",
 		Action: func(c *cli.Context) error {
 			args, err := operands(c)
 			switch {
@@ -190,7 +231,7 @@ func helpCommand() *cli.Command {
 			case c.App.Command(args[0]) == nil:
 				return unknownCommand(c, c.App.Commands)
 			}
-			return c.App.RunContext(c.Context, []string{c.App.Name, args[0], "--help"})
+			return c.App.RunContext(c.Context, slices.Concat([]string{c.App.Name}, args, []string{"--help"}))
 		},
 	}
 }

@@ -26,24 +26,15 @@ func batchesCommand() *cli.Command {
 		Usage:       "list batches and their progress, newest first",
 		Description: "DONE counts the members that have ended, however they did; a batch within a batch is one member.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "limit", Value: 100, Usage: "at most `N` batches, the newest, up to 1000"},
-			&cli.StringFlag{Name: "before", Usage: "batches with smaller ids than `ID` only: the last id of the page before"},
-			jsonFlag(),
+			limitFlag("batches"), beforeFlag("batches"), jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if err := noOperands(c); err != nil {
 				return err
 			}
-			limit := c.Int("limit")
-			if limit < 1 || limit > maxList {
-				return usagef("--limit %d is not within 1 and %d", limit, maxList)
-			}
-			var before jobrt.ID
-			if c.IsSet("before") {
-				var err error
-				if before, err = jobrt.ParseID(c.String("before")); err != nil {
-					return usagef("--before: %v", err)
-				}
+			limit, before, err := page(c)
+			if err != nil {
+				return err
 			}
 			return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return listBatches(c, s, before, limit) })
 		},
@@ -116,9 +107,7 @@ func listBatches(c *cli.Context, s jobrt.Store, before jobrt.ID, limit int) erro
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if len(batches) == limit {
-		fmt.Fprintf(c.App.Writer, "there may be more: --before %s\n", batches[len(batches)-1].ID)
-	}
+	more(c, batches, limit, func(b jobrt.BatchInfo) jobrt.ID { return b.ID })
 	return nil
 }
 

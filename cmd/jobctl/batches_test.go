@@ -191,7 +191,7 @@ func TestRetryOfABatchLeavesOtherDeadJobsAlone(t *testing.T) {
 		if list := strings.Join(listed, " "); list != "UNREAD DOUBT C B A" || strings.Contains(got, "not listed") {
 			t.Errorf("dead members: %s\n%s", list, got)
 		}
-		s.want(s.run("retry", "--batch", inner.String(), "--limit", "1", "--reason", "exhausted", "--json"), exitOK, `{"id":"C","retried":true}`+"\n", "")
+		s.want(s.run("retry", "--batch", inner.String(), "--limit", "1", "--dead-reason", "exhausted", "--json"), exitOK, `{"id":"C","retried":true}`+"\n", "")
 		s.want(s.run("retry", "--batch", inner.String(), "--all", "--json"), exitFailed, `
 {"id":"UNREAD","retried":true}
 {"id":"B","retried":true}

@@ -40,7 +40,7 @@ func migrateCommand() *cli.Command {
 					}
 					return withStore(c, bunstore.Off, func(s *bunstore.Store) error {
 						steps, err := s.MigrateUp(c.Context)
-						return printSteps(c, steps, err)
+						return printMigrated(c, steps, err)
 					})
 				},
 			},
@@ -57,7 +57,7 @@ func migrateCommand() *cli.Command {
 					}
 					return withStore(c, bunstore.Off, func(s *bunstore.Store) error {
 						steps, err := s.MigrateDown(c.Context, c.Int("to"))
-						return printSteps(c, steps, err)
+						return printMigrated(c, steps, err)
 					})
 				},
 			},
@@ -119,8 +119,8 @@ func migratePlan(c *cli.Context, s *bunstore.Store) error {
 	return nil
 }
 
-// printSteps tells what has been done, without the SQL.
-func printSteps(c *cli.Context, steps []bunstore.MigrationStep, err error) error {
+// printMigrated tells what has been done, without the SQL.
+func printMigrated(c *cli.Context, steps []bunstore.MigrationStep, err error) error {
 	if err != nil {
 		return err
 	}

@@ -213,11 +213,11 @@ func TestRetryLeavesJobsInDoubtAlone(t *testing.T) {
 		s.want(s.run("retry", "--limit", "1"), exitFailed, "retried 1 job\n", left) // it does not use up the limit
 		s.end(died(jobrt.DeadExhausted))
 		s.want(s.run("retry", "--all", "--json"), exitFailed, `{"id":"DEAD","retried":true}`+"\n", left)
-		s.want(s.run("retry", "--reason", "in-doubt"), exitFailed, "retried 0 jobs\n", left)
+		s.want(s.run("retry", "--dead-reason", "in-doubt"), exitFailed, "retried 0 jobs\n", left)
 		if job, err := s.store.Job(t.Context(), doubt); err != nil || job.State != jobrt.StateDead {
 			t.Errorf("the job in doubt is %s, %v", job.State, err)
 		}
-		s.want(s.run("list", "--reason", "in doubt"), exitOK, `
+		s.want(s.run("list", "--dead-reason", "in doubt"), exitOK, `
 ID | KIND | QUEUE | STATE | FAILURES | DUE | ENDED | ERROR
 DOUBT | shop/billing.Send | billing | dead (in doubt) | 1 | AGE | AGE | 550 no such user\u001b[31m second line
 `, "")

@@ -22,12 +22,12 @@ func retryCommand() *cli.Command {
 		Description: "With ids: these jobs. With a filter: the newest dead jobs that match, up to --limit, or all of them with --all.\n" +
 			"A job whose unique key another live job holds stays dead. So does one in doubt, whose interrupted work may have been\n" +
 			"done, unless --in-doubt says that you have asked the other side and it has not happened.",
-		Flags: append(append(filterFlags(), actorFlags()...),
+		Flags: changing(append(filterFlags(), limitFlag("jobs"),
 			&cli.StringFlag{Name: "batch", Usage: "dead members of the batch `ID`, without those of batches within it"},
 			&cli.BoolFlag{Name: "in-doubt", Usage: "jobs in doubt too: their work is done again"},
-			&cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"}, jsonFlag()),
+			&cli.BoolFlag{Name: "all", Usage: "every dead job that matches; alone, every dead job"})...),
 		Action: func(c *cli.Context) error {
-			filtered := slices.ContainsFunc([]string{"kind", "queue", "reason", "limit", "batch", "all"}, c.IsSet)
+			filtered := slices.ContainsFunc(append([]string{"limit", "batch", "all"}, filterNames...), c.IsSet)
 			if !filtered {
 				ids, err := idOperands(c, aJob)
 				if err != nil {

@@ -22,8 +22,11 @@ func showCommand() *cli.Command {
 		ArgsUsage: "ID…",
 		Description: "Secret fields are replaced by " + jobrt.Redacted + ". Which fields are secret, the catalogue of kinds says, which workers\n" +
 			"write when they start; of a kind that it has not got, neither arguments nor result are shown.\n" +
-			fmt.Sprintf("Of a job's parents %d are printed, before all those that it still waits for.", shownParents),
-		Flags: []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "reveal", Usage: "show arguments and results as they are, secrets included"}},
+			fmt.Sprintf("Of a job's parents %d are printed, before all those that it still waits for, and of its log the last %d lines.", shownParents, shownLogs),
+		Flags: []cli.Flag{
+			jsonFlag(), &cli.BoolFlag{Name: "reveal", Usage: "show arguments and results as they are, secrets included"},
+			&cli.BoolFlag{Name: "logs", Usage: "show all lines of the log that is kept"},
+		},
 		Action: func(c *cli.Context) error {
 			ids, err := idOperands(c, aJob)
 			if err != nil {
@@ -47,7 +50,7 @@ func idOperands(c *cli.Context, of string) ([]jobrt.ID, error) {
 		return nil, err
 	}
 	if len(args) == 0 {
-		return nil, usagef("%s needs the id of %s", c.Command.Name, of)
+		return nil, usagef("%s needs the id of %s", commandPath(c), of)
 	}
 	var ids []jobrt.ID
 	for _, a := range args {
@@ -106,6 +109,9 @@ func showOne(c *cli.Context, s jobrt.Store, kinds map[string]jobrt.KindInfo, id 
 	} else {
 		note := "not shown: the catalogue has not got this kind, so its secrets are unknown (--reveal shows all)"
 		shown.ArgsNote, shown.ResultNote = noteIf(job.Args, note), noteIf(job.Result, note)
+	}
+	if shown.Logs, err = logLines(c, s, job.ID); err != nil {
+		return err
 	}
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, shown)
@@ -185,6 +191,7 @@ type shownJob struct {
 	ArgsNote   string          `json:"args_note,omitempty"`
 	Result     json.RawMessage `json:"result,omitempty"`
 	ResultNote string          `json:"result_note,omitempty"`
+	Logs       []jobrt.LogLine `json:"logs,omitempty"`
 	batch      string
 }
 
@@ -213,8 +220,23 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 	if !j.FinishedAt.IsZero() {
 		row("ended", "%s", at(j.FinishedAt, now))
 	}
+	if j.Expires > 0 && j.State.Live() {
+		row("expires", "unless it has started %s after it was due", span(j.Expires))
+	}
+	for _, o := range j.Held {
+		row("held", "%s", heldBy(o, now))
+	}
+	if j.CancelRequested != "" {
+		row("to be cancelled", "%s", j.CancelRequested)
+	}
+	if j.Progress != nil {
+		row("progress", "%s", progressText(*j.Progress, now))
+	}
 	if j.batch != "" {
 		row("batch", "%s", j.batch)
+	}
+	if j.LimitKey != "" {
+		row("limit key", "%s", j.LimitKey)
 	}
 	if !j.Worker.IsZero() {
 		row("worker", "%s", j.Worker)
@@ -223,6 +245,9 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 		row("tags", "%s", strings.Join(j.Tags, " "))
 	}
 	originRows(row, j.Origin)
+	if j.Trace != "" {
+		row("trace", "%s", j.Trace)
+	}
 	switch {
 	case j.Error == "":
 	case j.State == jobrt.StateCancelled, j.State == jobrt.StateSkipped, j.State == jobrt.StateExpired:
@@ -238,9 +263,13 @@ func (j shownJob) print(w io.Writer, now time.Time) error {
 	}
 	printValue(w, "args", j.Args, j.ArgsNote)
 	printValue(w, "result", j.Result, j.ResultNote)
+	if err := printSteps(w, j.Steps, now); err != nil {
+		return err
+	}
 	for _, a := range j.Attempts {
 		j.printAttempt(w, a)
 	}
+	printLogs(w, j.Logs)
 	return nil
 }
 
@@ -255,6 +284,13 @@ func originRows(row func(name, format string, args ...any), o jobrt.Origin) {
 	row("origin", "service %s, build %s, host %s", dash(o.Service), dash(o.Build), dash(o.Host))
 	if !o.Parent.IsZero() {
 		row("enqueued by", "job %s", o.Parent)
+	}
+	if o.Schedule != "" {
+		by := ""
+		if o.Manual {
+			by = ", triggered by hand"
+		}
+		row("schedule", "%s, for %s%s", o.Schedule, stamp(o.Tick), by)
 	}
 }
 
