@@ -288,7 +288,9 @@ func (g *group) take(ctx context.Context, queue string, hold func([]ClaimedJob),
 		case ctx.Err() != nil || epoch.Err() != nil:
 			p.handBack(jobs[i].Ref)
 		case jobs[i].Expired:
-			p.finisher.add(Finish{Ref: jobs[i].Ref, Verdict: VerdictExpired, Error: ExpiredError(jobs[i].RunAt), Worker: worker})
+			f := Finish{Ref: jobs[i].Ref, Verdict: VerdictExpired, Error: ExpiredError(jobs[i].RunAt), Worker: worker}
+			p.hooks.expect(&jobs[i], &f)
+			p.finisher.add(f)
 			expired++
 		default:
 			g.accept(jobs[i], epoch)

@@ -19,9 +19,20 @@ func TestAnExpiredJobIsNotRun(t *testing.T) {
 		longer := b.enqueue(job, work{N: 2}, jobrt.Expires(time.Hour))
 		scheduled := b.enqueue(job, work{N: 3}, jobrt.Delay(10*time.Minute))
 		time.Sleep(10 * time.Minute)
-		stop := b.run(jobrt.PoolConfig{Queues: []jobrt.QueueConfig{{Name: "q", Workers: 1}}})
+		var told []jobrt.ID
+		stop := b.run(jobrt.PoolConfig{
+			Queues: []jobrt.QueueConfig{{Name: "q", Workers: 1}},
+			OnTransition: func(_ context.Context, tr jobrt.Transition) {
+				if tr.To == jobrt.StateExpired {
+					told = append(told, tr.ID)
+				}
+			},
+		})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		if len(told) > 1 || len(told) == 1 && told[0] != late.ID() { // none, when the duty was faster than the claim
+			t.Errorf("OnTransition was told of %v", told)
+		}
 		for h, want := range map[jobrt.ID]jobrt.State{
 			late.ID(): jobrt.StateExpired, longer.ID(): jobrt.StateSucceeded, scheduled.ID(): jobrt.StateSucceeded,
 		} {
