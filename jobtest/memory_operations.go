@@ -49,7 +49,11 @@ func (m *Memory) operate(a jobrt.Actor, o jobrt.Operation, id jobrt.ID) jobrt.Op
 			jobrt.Operation
 		}{was, o})
 	}
-	return jobrt.Operated{ID: id, Changed: changed, State: r.info.State, Queue: r.info.Queue, Err: err}
+	done := jobrt.Operated{ID: id, Changed: changed, State: r.info.State, Queue: r.info.Queue, Err: err}
+	if changed && o.Do == jobrt.OpPurge {
+		done.State = ""
+	}
+	return done
 }
 
 func (m *Memory) change(r *row, a jobrt.Actor, o jobrt.Operation, now time.Time) (changed bool, err error) {
@@ -70,6 +74,11 @@ func (m *Memory) change(r *row, a jobrt.Actor, o jobrt.Operation, now time.Time)
 		r.info.Reason, r.info.Error = "", (&jobrt.CancelledError{By: a.Name, Reason: a.Reason}).Error()
 		m.end(r, jobrt.StateCancelled, now)
 		r.batch.recount(now)
+	case jobrt.OpPurge:
+		if state.Live() {
+			return false, misfit
+		}
+		m.purge(r, "removed by "+a.String(), now)
 	case jobrt.OpRequeue, jobrt.OpReschedule:
 		switch {
 		case state == jobrt.StateReady && o.Do == jobrt.OpRequeue:

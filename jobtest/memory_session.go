@@ -271,22 +271,18 @@ func (s *session) TakeDuty(ctx context.Context, name string, every time.Duration
 // dutyKeep is how long a duty that nobody takes is kept. One that is missing is due, as they are.
 const dutyKeep = 24 * time.Hour
 
-func (s *session) Maintain(ctx context.Context, keep time.Duration) error {
+func (s *session) Maintain(ctx context.Context, r jobrt.Retention) error {
 	if err := asked(ctx); err != nil {
 		return err
 	}
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("memory store: %w", err)
+	}
+	keep := r.History
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	now := s.m.now()
-	for id, r := range s.m.jobs {
-		if r.kept() {
-			continue
-		}
-		r.steps = nil
-		if r.info.FinishedAt.Before(now.Add(-keep)) {
-			delete(s.m.jobs, id)
-		}
-	}
+	s.m.forgetJobs(r, now)
 	s.m.dropBatches(now.Add(-keep))
 	s.m.trimRuns(now.Add(-keep))
 	s.m.forgetMerged(now.Add(-keep))

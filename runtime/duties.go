@@ -256,7 +256,11 @@ func (d *duties) maintain(ctx context.Context) error {
 		return err
 	}
 	return d.pool.health.call(ctx, func(ctx context.Context) error {
-		return d.pool.session.Maintain(ctx, d.pool.config.KeepHistory)
+		kinds, err := d.pool.store.Kinds(ctx)
+		if err != nil {
+			return err
+		}
+		return d.pool.session.Maintain(ctx, retentionOf(kinds, d.pool.config.KeepHistory))
 	})
 }
 

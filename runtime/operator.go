@@ -58,6 +58,11 @@ func (o *Operator) SetPriority(ctx context.Context, priority int, ids ...ID) ([]
 	return o.Operate(ctx, Operation{Do: OpPriority, Priority: priority}, ids...)
 }
 
+// Purge removes dead jobs, and those in history, for good: see [OpPurge]. The audit keeps their ids.
+func (o *Operator) Purge(ctx context.Context, ids ...ID) ([]Operated, error) {
+	return o.Operate(ctx, Operation{Do: OpPurge}, ids...)
+}
+
 // Operate does an operation to jobs, and tells the workers that it concerns. Results are in input order. The ids go to
 // the store in transactions of some hundred: on an error those before it are done, and are the results.
 func (o *Operator) Operate(ctx context.Context, op Operation, ids ...ID) ([]Operated, error) {

@@ -33,7 +33,8 @@ type PoolConfig struct {
 	// PollInterval is the longest time between two looks at an idle queue. Wake-ups make it rarely matter: only for jobs
 	// that a caller's own transaction brought. Default 1 s, or 200 ms where the store cannot listen.
 	PollInterval time.Duration
-	// KeepHistory is how long finished jobs stay to be looked at. Default 7 days. Dead jobs stay until somebody acts.
+	// KeepHistory is how long finished jobs stay to be looked at. Default 7 days. Dead jobs stay until somebody acts. Kinds
+	// with keep-for= and dead-for= say otherwise.
 	KeepHistory time.Duration
 	// FormerModule is for a service whose module has been renamed: the path that the module had before. Set it with the
 	// rename, so that the pool takes the service over from that path; without it Run fails with an [OwnedError]. While it

@@ -170,9 +170,10 @@ type Session interface {
 	// Duties are harmless when two do them at once.
 	TakeDuty(ctx context.Context, name string, every time.Duration) (bool, error)
 
-	// Maintain does the store's own upkeep: partitions made ahead, history older than keep removed, with the batches and
-	// the parents' outcomes of that age which no live or dead job needs, expired worker rows and unique keys deleted. It works in short transactions and may be cut off at any point.
-	Maintain(ctx context.Context, keep time.Duration) error
+	// Maintain does the store's own upkeep: partitions made ahead, history and dead jobs removed that are kept no longer,
+	// with the batches and the parents' outcomes older than keep.History which no live or dead job needs, expired worker
+	// rows and unique keys deleted. It works in short transactions and may be cut off at any point.
+	Maintain(ctx context.Context, keep Retention) error
 
 	// Revive makes dead jobs of reason undecodable ready again whose arguments failed to decode under another schema
 	// than the one now given for their kind. It returns how many.

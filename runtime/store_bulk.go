@@ -63,7 +63,10 @@ func (b Bulk) Check() error {
 
 // States are the states of jobs that the filter selects and the operation fits.
 func (b Bulk) States() []State {
-	return slices.DeleteFunc([]State{StateWaiting, StateScheduled, StateReady, StateRunning, StateDead}, func(s State) bool {
+	all := []State{
+		StateWaiting, StateScheduled, StateReady, StateRunning, StateSucceeded, StateCancelled, StateSkipped, StateExpired, StateDead,
+	}
+	return slices.DeleteFunc(all, func(s State) bool {
 		return !b.Operation.Do.Fits(s) || len(b.Filter.States) > 0 && !slices.Contains(b.Filter.States, s)
 	})
 }
@@ -77,6 +80,8 @@ func (k OperationKind) Fits(s State) bool {
 		return s == StateScheduled || s == StateDead
 	case OpReschedule:
 		return s == StateScheduled || s == StateReady || s == StateDead
+	case OpPurge:
+		return !s.Live()
 	default:
 		return s.Live() && s != StateRunning || s == StateDead
 	}

@@ -121,6 +121,10 @@ const (
 	OpMove OperationKind = "move"
 	// OpPriority gives waiting, scheduled, ready and dead jobs another priority.
 	OpPriority OperationKind = "priority"
+	// OpPurge removes dead jobs, and those in history, with all that is stored of them, for good. Who waits for a dead one
+	// is told that it was cancelled; a batch keeps its counts. An id that is removed is unknown: a job that is sent again
+	// with it (NewJob.Resend) is stored anew.
+	OpPurge OperationKind = "purge"
 )
 
 // Operation is what an operator does to jobs.
@@ -138,7 +142,7 @@ type Operation struct {
 // Check returns why an operation has no meaning, nil when it has one. Stores refuse what Check refuses.
 func (o Operation) Check() error {
 	switch o.Do {
-	case OpCancel, OpRequeue:
+	case OpCancel, OpRequeue, OpPurge:
 	case OpReschedule:
 		if year := o.At.UTC().Year(); !o.At.IsZero() && (year < 1 || year > 9999) {
 			return fmt.Errorf("reschedule: year %d is not within 1 and 9999", year)
@@ -165,7 +169,7 @@ type Operated struct {
 	ID ID
 	// Changed is set when this call has changed the job. A running job that was asked to end has been changed.
 	Changed bool
-	// State and Queue are where the job stands now; empty when it is unknown.
+	// State and Queue are where the job stands now; State is empty when it is unknown, or removed.
 	State State
 	Queue string
 	// Err is why nothing was changed: ErrNotFound, a [StateError] or a [UniqueConflictError]. It is nil for what was as

@@ -84,6 +84,7 @@ func Run(t *testing.T, h Harness) {
 		{"Breaker", breakerCases},
 		{"Loops", loopCases},
 		{"Limits", limitCases},
+		{"Keep", keepCases},
 		{"Model", modelCases},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -818,7 +818,7 @@ var schedulesCases = []testCase{
 			e.Errorf("second page %+v, %v", page, err)
 		}
 		e.advance(30 * 24 * time.Hour)
-		if err := w.session.Maintain(e.ctx, time.Hour); err != nil {
+		if err := w.session.Maintain(e.ctx, jobrt.Retention{History: time.Hour}); err != nil {
 			e.Fatal(err)
 		}
 		if runs := e.runs(i.ScheduleID); len(runs) != 5 {

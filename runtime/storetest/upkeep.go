@@ -18,7 +18,7 @@ const month = 30 * 24 * time.Hour
 
 func (e *env) maintain(w *worker) {
 	e.Helper()
-	if err := w.session.Maintain(e.ctx, month); err != nil {
+	if err := w.session.Maintain(e.ctx, jobrt.Retention{History: month}); err != nil {
 		e.Fatalf("maintain: %v", err)
 	}
 }
@@ -177,7 +177,7 @@ var upkeepCases = []testCase{
 			for range 20 {
 				switch i {
 				case 0:
-					if err := w.session.Maintain(e.ctx, month); err != nil {
+					if err := w.session.Maintain(e.ctx, jobrt.Retention{History: month}); err != nil {
 						return err
 					}
 				case 1:

@@ -121,6 +121,9 @@ func cancelledBy(a jobrt.Actor) string {
 	return (&jobrt.CancelledError{By: a.Name, Reason: a.Reason}).Error()
 }
 
+// purgedBy is what those who wait for a dead job are told that an operator has removed.
+func purgedBy(a jobrt.Actor) string { return "removed by " + a.String() }
+
 // scanCancel reads id, lease_seq, cancel.
 func scanCancel(r rows) (jobrt.CancelRequest, error) {
 	var c jobrt.CancelRequest

@@ -26,14 +26,16 @@ const (
 )
 
 // Maintain implements [jobrt.Session].
-func (s *pgSession) Maintain(ctx context.Context, keep time.Duration) error {
-	if keep < 0 {
-		return s.failed("maintain", fmt.Errorf("keep %v is negative", keep))
+func (s *pgSession) Maintain(ctx context.Context, r jobrt.Retention) error {
+	if err := r.Check(); err != nil {
+		return s.failed("maintain", err)
 	}
+	keep := newRetention(r)
 	return s.failed("maintain", errors.Join(
-		s.p.makePartitions(ctx, partitionDays), s.dropPartitions(ctx, keep), s.trimHistory(ctx, keep), s.trimGraph(ctx, keep),
-		s.repeat(ctx, trimMergedSQL, micros(keep), upkeepBatch),
-		s.trimSteps(ctx), trimSchedules(ctx, s.p, keep), s.trimRest(ctx)))
+		s.p.makePartitions(ctx, partitionDays), s.trimDead(ctx, keep), s.dropPartitions(ctx, keep), s.trimParts(ctx, keep),
+		s.trimGone(ctx, keep), s.trimGraph(ctx, keep.History),
+		s.repeat(ctx, trimMergedSQL, micros(keep.History), upkeepBatch),
+		s.trimSteps(ctx), trimSchedules(ctx, s.p, keep.History), s.trimRest(ctx)))
 }
 
 // tablesMade implements the hook of migrate: without partitions for the first days, their jobs would keep those days in
@@ -127,9 +129,9 @@ func (p *postgres) partitions(ctx context.Context, q querier) (map[string]time.T
 }
 
 // dropPartitions drops the days of which nothing is to be kept: DROP gives the space back at once and leaves no dead
-// rows. It is kept from days in which some job has ended later than keep ago, and left for the next time when somebody
-// reads the day.
-func (s *pgSession) dropPartitions(ctx context.Context, keep time.Duration) error {
+// rows. It is kept from days that have a job whose time is not over, and left for the next time when somebody reads the
+// day.
+func (s *pgSession) dropPartitions(ctx context.Context, keep retention) error {
 	now, err := s.now(ctx)
 	if err != nil {
 		return err
@@ -142,7 +144,7 @@ func (s *pgSession) dropPartitions(ctx context.Context, keep time.Duration) erro
 	}
 	var errs []error
 	for name, day := range days {
-		if !day.AddDate(0, 0, 1).Before(now.Add(-keep)) || !day.AddDate(0, 0, 1).Before(now.AddDate(0, 0, -1)) {
+		if !day.AddDate(0, 0, 1).Before(now.Add(-keep.Shortest())) || !day.AddDate(0, 0, 1).Before(now.AddDate(0, 0, -1)) {
 			continue
 		}
 		err := s.dropPartition(ctx, name, keep)
@@ -155,7 +157,7 @@ func (s *pgSession) dropPartitions(ctx context.Context, keep time.Duration) erro
 	return errors.Join(errs...)
 }
 
-func (s *pgSession) dropPartition(ctx context.Context, name string, keep time.Duration) error {
+func (s *pgSession) dropPartition(ctx context.Context, name string, keep retention) error {
 	ctx, cancel := s.p.s.bounded(ctx)
 	defer cancel()
 	table := s.p.n.table(name)
@@ -169,8 +171,10 @@ func (s *pgSession) dropPartition(ctx context.Context, name string, keep time.Du
 				return err
 			}
 			var young bool
-			_, err := first(ctx, q, []any{&young}, `SELECT EXISTS (SELECT FROM `+table+`
-				WHERE finished_at > statement_timestamp() - $1::bigint * interval '1 microsecond')`, micros(keep))
+			_, err := first(ctx, q, []any{&young}, `SELECT EXISTS (SELECT FROM `+table+` h
+				LEFT JOIN unnest($2::text::text[], $3::text::bigint[]) c(kind, keep) ON c.kind = h.kind
+				WHERE h.finished_at > statement_timestamp() - coalesce(c.keep, $1::bigint) * interval '1 microsecond')`,
+				micros(keep.History), keep.kinds, keep.history)
 			if err != nil || young {
 				return err
 			}
@@ -179,34 +183,6 @@ func (s *pgSession) dropPartition(ctx context.Context, name string, keep time.Du
 		return err
 	})
 }
-
-// trimHistorySQL deletes old rows of partitions that stay: of the default one, and of a day that also has younger rows.
-//
-// In: microseconds to keep, the largest id that may be as old, limit.
-const trimHistorySQL = `
-DELETE FROM {history} WHERE id = ANY (ARRAY(
-	SELECT id FROM {history}
-	WHERE id <= $2::text::uuid AND finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond'
-	ORDER BY id LIMIT $3::integer))`
-
-// trimDefaultSQL deletes old rows of the default partition, with their attempts, edges and notes, whatever their ids: one that a
-// caller has chosen may say nothing of its time.
-//
-// In: microseconds to keep, limit.
-const trimDefaultSQL = `
-WITH old AS MATERIALIZED (
-	SELECT id FROM {history}_default
-	WHERE finished_at < statement_timestamp() - $1::bigint * interval '1 microsecond' LIMIT $2::integer
-), a AS (
-	DELETE FROM {attempts} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
-), e AS (
-	DELETE FROM {edges} WHERE child = ANY (ARRAY(SELECT id FROM old))
-), l AS (
-	DELETE FROM {logs} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
-), p AS (
-	DELETE FROM {progress} WHERE job_id = ANY (ARRAY(SELECT id FROM old))
-)
-DELETE FROM {history}_default WHERE id = ANY (ARRAY(SELECT id FROM old))`
 
 // trimAttemptsSQL deletes attempts of jobs that are gone.
 //
@@ -224,27 +200,6 @@ WITH c AS MATERIALIZED (
 			AND NOT EXISTS (SELECT FROM {history} WHERE id = c.job_id)))
 )
 SELECT job_id FROM c ORDER BY job_id DESC LIMIT 1`
-
-func (s *pgSession) trimHistory(ctx context.Context, keep time.Duration) error {
-	now, err := s.now(ctx)
-	if err != nil {
-		return err
-	}
-	// A job ends after it was made, so a row that is old enough has an id that is.
-	newest := dayBound(now.Add(-keep).Add(time.Second))
-	if err := s.repeat(ctx, trimHistorySQL, micros(keep), newest, upkeepBatch); err != nil {
-		return err
-	}
-	if err := s.repeat(ctx, trimDefaultSQL, micros(keep), upkeepBatch); err != nil {
-		return err
-	}
-	for _, text := range []string{trimAttemptsSQL, trimLogsSQL, trimProgressSQL, trimEdgesSQL} {
-		if err := s.walk(ctx, text, newest); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // walk runs a statement that looks at rows up to the id newest and returns the last id, until it has seen all.
 func (s *pgSession) walk(ctx context.Context, text, newest string) error {

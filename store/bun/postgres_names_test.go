@@ -31,7 +31,7 @@ func TestNamesThatFillPostgresIdentifiers(t *testing.T) {
 			if _, err := s.Insert(t.Context(), nil, []jobrt.NewJob{job}); err != nil {
 				t.Fatal(err)
 			}
-			if err := session.Maintain(t.Context(), time.Hour); err != nil {
+			if err := session.Maintain(t.Context(), jobrt.Retention{History: time.Hour}); err != nil {
 				t.Error(err)
 			}
 			claimed, err := session.Claim(t.Context(), jobrt.ClaimRequest{

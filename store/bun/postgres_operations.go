@@ -59,8 +59,14 @@ func (p *postgres) lockJobs(ctx context.Context, q querier, ids []jobrt.ID) (map
 // changeJobs implements dialect.
 func (p *postgres) changeJobs(ctx context.Context, q querier, a jobrt.Actor, o jobrt.Operation, live, dead []jobrt.ID, places map[jobrt.ID]place) (map[jobrt.ID]jobrt.Operated, error) {
 	changed := make(map[jobrt.ID]jobrt.Operated, len(live)+len(dead))
-	if o.Do == jobrt.OpCancel {
+	switch o.Do {
+	case jobrt.OpCancel:
 		return changed, p.cancelJobs(ctx, q, a, live, dead, places, changed)
+	case jobrt.OpPurge:
+		for _, id := range append(live, dead...) {
+			changed[id] = jobrt.Operated{Changed: true, Queue: places[id].queue}
+		}
+		return changed, p.purge(ctx, q, live, dead, purgedBy(a))
 	}
 	if len(dead) > 0 && (o.Do == jobrt.OpRequeue || o.Do == jobrt.OpReschedule) {
 		revived, conflicts, err := p.revive(ctx, q, dead, true)
@@ -193,15 +199,21 @@ func (p *postgres) cancelJobs(ctx context.Context, q querier, a jobrt.Actor, liv
 			return orMiss(err, len(running), len(asked))
 		}
 	}
-	if len(dead) > 0 {
-		ended, err := idSet(ctx, q, p.n.sql(cancelDeadSQL), idArray(dead), cancelledBy(a))
-		if err != nil || len(ended) != len(dead) {
-			return orMiss(err, len(dead), len(ended))
-		}
-		for _, id := range dead {
-			over.Queue = places[id].queue
-			changed[id] = over
-		}
+	for _, id := range dead {
+		over.Queue = places[id].queue
+		changed[id] = over
+	}
+	return p.endDead(ctx, q, dead, cancelledBy(a))
+}
+
+// endDead ends locked dead jobs as cancelled.
+func (p *postgres) endDead(ctx context.Context, q querier, dead []jobrt.ID, why string) error {
+	if len(dead) == 0 {
+		return nil
+	}
+	ended, err := idSet(ctx, q, p.n.sql(cancelDeadSQL), idArray(dead), why)
+	if err != nil || len(ended) != len(dead) {
+		return orMiss(err, len(dead), len(ended))
 	}
 	return nil
 }

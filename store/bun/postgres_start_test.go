@@ -65,7 +65,7 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Maintain(ctx, 0); err != nil { // with partitions
+	if err := session.Maintain(ctx, jobrt.Retention{}); err != nil { // with partitions
 		t.Fatal(err)
 	}
 	plan, err := s.MigrationPlan(ctx, 0)

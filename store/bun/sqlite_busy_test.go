@@ -210,7 +210,7 @@ func TestMaintainCutsAWriteAheadLogThatReadersHaveKeptGrowing(t *testing.T) {
 	if _, err := s.Insert(testContext(t), nil, batch); err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Maintain(testContext(t), time.Hour); err != nil {
+	if err := session.Maintain(testContext(t), jobrt.Retention{History: time.Hour}); err != nil {
 		t.Fatalf("maintain beside a reader: %v", err)
 	}
 	if size() < 4<<20 {
@@ -219,7 +219,7 @@ func TestMaintainCutsAWriteAheadLogThatReadersHaveKeptGrowing(t *testing.T) {
 	if _, err := reader.ExecContext(testContext(t), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Maintain(testContext(t), time.Hour); err != nil {
+	if err := session.Maintain(testContext(t), jobrt.Retention{History: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if size() > 1<<20 {

@@ -164,7 +164,7 @@ func TestAnEndWithoutReleaseWaitsInTheFile(t *testing.T) {
 	advanceSQLite(t, s, 48*time.Hour)
 	s = reopenSQLite(t, s)
 	session, worker := newSQLiteWorker(t, s)
-	if err := session.Maintain(testContext(t), time.Hour); err != nil {
+	if err := session.Maintain(testContext(t), jobrt.Retention{History: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Job(testContext(t), parent[0].ID); err == nil {
@@ -184,7 +184,7 @@ func TestAnEndWithoutReleaseWaitsInTheFile(t *testing.T) {
 	}
 	advanceSQLite(t, s, 48*time.Hour)
 	session, _ = newSQLiteWorker(t, s)
-	if err := session.Maintain(testContext(t), time.Hour); err != nil {
+	if err := session.Maintain(testContext(t), jobrt.Retention{History: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range []string{"jobs", "history", "edges", "outcomes"} {

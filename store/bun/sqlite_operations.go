@@ -73,8 +73,14 @@ func (d *sqliteDialect) changeJobs(ctx context.Context, q querier, a jobrt.Actor
 	if err != nil {
 		return nil, err
 	}
-	if o.Do == jobrt.OpCancel {
+	switch o.Do {
+	case jobrt.OpCancel:
 		return changed, d.cancelJobs(ctx, q, at, a, live, dead, places, changed)
+	case jobrt.OpPurge:
+		for _, id := range append(live, dead...) {
+			changed[id] = jobrt.Operated{Changed: true, Queue: places[id].queue}
+		}
+		return changed, d.purge(ctx, q, at, live, dead, purgedBy(a))
 	}
 	if len(dead) > 0 && (o.Do == jobrt.OpRequeue || o.Do == jobrt.OpReschedule) {
 		free, taken, err := d.revivable(ctx, q, dead)
@@ -179,11 +185,20 @@ func (d *sqliteDialect) cancelJobs(ctx context.Context, q querier, at int64, a j
 			return err
 		}
 	}
+	for _, id := range dead {
+		over.Queue = places[id].queue
+		changed[id] = over
+	}
+	return d.endDead(ctx, q, at, dead, cancelledBy(a))
+}
+
+// endDead ends dead jobs as cancelled.
+func (d *sqliteDialect) endDead(ctx context.Context, q querier, at int64, dead []jobrt.ID, why string) error {
 	if len(dead) == 0 {
 		return nil
 	}
 	for _, text := range []string{sqliteCancelDead, sqliteTellCancelled} {
-		if _, err := q.exec(ctx, d.names.sql(text), idsText(dead), at, cancelledBy(a)); err != nil {
+		if _, err := q.exec(ctx, d.names.sql(text), idsText(dead), at, why); err != nil {
 			return err
 		}
 	}
@@ -202,10 +217,6 @@ func (d *sqliteDialect) cancelJobs(ctx context.Context, q querier, at int64, a j
 	}, d.names.sql(sqliteRemoveDead), idsText(dead))
 	if err != nil {
 		return err
-	}
-	for _, id := range dead {
-		over.Queue = places[id].queue
-		changed[id] = over
 	}
 	return d.count(ctx, q, at, counts)
 }

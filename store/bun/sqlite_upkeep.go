@@ -108,13 +108,6 @@ func (s *sqliteSession) TakeDuty(ctx context.Context, name string, every time.Du
 	return err == nil && n > 0, s.failed("take duty "+name, err)
 }
 
-// sqliteForget removes ended jobs from the front of history, which is in the order of their ends.
-//
-//	?1 the first instant that is kept   ?2 limit
-const sqliteForget = `
-	DELETE FROM {history}
-	WHERE seq IN (SELECT seq FROM {history} ORDER BY seq LIMIT ?2) AND finished_at < ?1 RETURNING id`
-
 // sqliteExpireKeys deletes unique keys whose time is over and whose job has ended.
 //
 //	?1 now   ?2 limit
@@ -131,12 +124,17 @@ const (
 )
 
 // Maintain implements [jobrt.Session].
-func (s *sqliteSession) Maintain(ctx context.Context, keep time.Duration) error {
+func (s *sqliteSession) Maintain(ctx context.Context, r jobrt.Retention) error {
+	if err := r.Check(); err != nil {
+		return s.failed("maintain", err)
+	}
+	keep := r.History
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	for _, f := range []func() (int64, error){
 		func() (int64, error) { return s.forgetSteps(ctx) },
-		func() (int64, error) { return s.forget(ctx, keep) },
+		s.forgetDead(ctx, r),
+		s.forget(ctx, r),
 		func() (n int64, err error) {
 			err = s.d.write(ctx, nil, func(q querier, now int64) error {
 				n, err = q.exec(ctx, s.d.names.sql(sqliteExpireKeys), now, sqliteForgetBatch)
@@ -202,32 +200,6 @@ func (s *sqliteSession) trimBefore(ctx context.Context, text string, keep time.D
 		})
 		return n, err
 	}
-}
-
-// forget removes one batch of ended jobs with their attempts.
-func (s *sqliteSession) forget(ctx context.Context, keep time.Duration) (int64, error) {
-	var ids []jobrt.ID
-	err := s.d.write(ctx, nil, func(q querier, now int64) error {
-		err := collect(ctx, q, func(r rows) error {
-			var id jobrt.ID
-			err := r.Scan(&id)
-			ids = append(ids, id)
-			return err
-		}, s.d.names.sql(sqliteForget), now-micros(keep), sqliteForgetBatch)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		for _, text := range append([]string{
-			`DELETE FROM {attempts} WHERE job_id IN (SELECT value FROM json_each(?1))`,
-			`DELETE FROM {edges} WHERE child IN (SELECT value FROM json_each(?1))`,
-		}, sqliteForgetNotes...) {
-			if _, err := q.exec(ctx, s.d.names.sql(text), idsText(ids)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return int64(len(ids)), err
 }
 
 // sqliteOldOutcomes lists outcomes of an age, a page after a place; sqliteOldBatches lists batches likewise.

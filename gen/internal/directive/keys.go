@@ -173,6 +173,10 @@ var keys = []Key{
 
 	{Name: "keep", Group: "keeping", Kind: Bool, Scope: both, Engine: true,
 		Help: "keep the result when no continuation needs it", Example: "keep"},
+	{Name: "keep-for", Group: "keeping", Kind: Duration, Min: 0, Max: 10 * year, Scope: both, Engine: true,
+		Help: "how long an ended job that is not dead stays to be looked at, instead of the pool's KeepHistory; 0 until the next upkeep", Example: "keep-for=720h"},
+	{Name: "dead-for", Group: "keeping", Kind: Duration, Min: int64(time.Minute), Max: 10 * year, Scope: both, Engine: true,
+		Help: "how long a dead job waits for somebody to act before it is removed; without it, for ever", Example: "dead-for=2160h"},
 
 	{Name: "owner", Group: "queues", Kind: Text, Scope: InQueue,
 		Help: "who answers for the queue", Example: "owner=payments"},
