@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jobgen/jobgen/jobtest"
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -347,6 +348,48 @@ func TestScheduleThatCannotRunShowsWhyAndOthersGoOn(t *testing.T) {
 		mustStop(t, stop)
 		if i := b.schedule("calendar"); i.Error != "" || i.Runs == 0 || i.Missed == 0 {
 			t.Errorf("schedule whose calendar is known again: %+v", i)
+		}
+	})
+}
+
+func TestAPanicOfACalendarOrACodecHarmsItsScheduleAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, k := tickBench(t, nil, jobrt.Every(10*time.Second))
+		job := newJob("Report")
+		job.Args.Decode = func([]byte, *work) error { panic("codec\x00\xff") }
+		handle(b, job, func(context.Context, work) (done, error) { return done{}, nil })
+		asked := 0
+		err := b.reg.DeclareCalendar("moody", jobrt.CalendarFunc(func(time.Time) bool {
+			if asked++; asked > 3 {
+				panic("calendar")
+			}
+			return false
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, opt := range map[string]jobrt.ScheduleOption{"codec": jobrt.Grace(0), "calendar": jobrt.Calendars("moody")} {
+			if err := jobrt.Schedule(b.ctx, nil, job, name, jobrt.Every(10*time.Second), work{}, opt); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop := b.run(jobrt.PoolConfig{})
+		time.Sleep(35 * time.Second)
+		for _, name := range []string{"codec", "calendar"} {
+			if _, err := scheduleOperator(t, b.store).TriggerSchedule(t.Context(), jobrt.ScheduleID{Kind: job.Kind, Name: name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		mustStop(t, stop)
+		if len(k.seen()) != 4 {
+			t.Errorf("%d ticks of the schedule without fault, want 4", len(k.seen()))
+		}
+		for _, name := range []string{"codec", "calendar"} {
+			i := b.schedule(name)
+			if !strings.Contains(i.Error, name) || strings.Contains(i.Error, "\x00") || !utf8.ValidString(i.Error) || i.Ordered {
+				t.Errorf("schedule %s: %q, orders open: %v", name, i.Error, i.Ordered)
+			}
 		}
 	})
 }

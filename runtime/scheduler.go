@@ -2,6 +2,7 @@ package jobrt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -144,17 +145,16 @@ func (s *scheduler) fireAll(ctx context.Context, due DueSchedules) error {
 			alone = append(together, alone...)
 		}
 	}
+	var errs []error // one that has to wait must not keep the others waiting
 	for _, f := range alone {
 		err := s.fire(ctx, []Firing{f})
 		if err != nil && !transient(err) && ctx.Err() == nil {
 			s.complain(f.ScheduleID, err)
-			err = s.fire(ctx, []Firing{{ScheduleID: f.ScheduleID, Seq: f.Seq, Error: err.Error(), Retry: lookAgain}})
+			err = s.fire(ctx, []Firing{{ScheduleID: f.ScheduleID, Seq: f.Seq, Error: storable(err.Error(), maxMessage), Retry: lookAgain}})
 		}
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // fire sends firings, and wakes whoever has something to do now.
@@ -186,16 +186,22 @@ func (s *scheduler) complain(id ScheduleID, err error) {
 	s.pool.log.Error("schedule cannot fire; it is tried again", "kind", id.Kind, "schedule", id.Name, "in", lookAgain, "err", err)
 }
 
-// look decides what a schedule that is due brings. What is wrong with it is part of the firing.
-func (s *scheduler) look(ctx context.Context, i *ScheduleInfo, now time.Time) Firing {
-	f := Firing{ScheduleID: i.ScheduleID, Seq: i.Seq}
+// look decides what a schedule that is due brings. What is wrong with it, a panic of a calendar or a codec included, is
+// part of the firing.
+func (s *scheduler) look(ctx context.Context, i *ScheduleInfo, now time.Time) (f Firing) {
+	f = Firing{ScheduleID: i.ScheduleID, Seq: i.Seq}
 	broken := func(err error) Firing {
-		if i.Error != err.Error() {
+		text := storable(err.Error(), maxMessage)
+		if i.Error != text {
 			s.complain(i.ScheduleID, err)
 		}
-		f.Error, f.Retry, f.Runs = err.Error(), lookAgain, nil
-		return f
+		return Firing{ScheduleID: i.ScheduleID, Seq: i.Seq, Error: text, Retry: lookAgain}
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			f = broken(fmt.Errorf("panic: %v", v))
+		}
+	}()
 	spec := i.Effective()
 	table, err := s.table(spec)
 	if err != nil {

@@ -2,6 +2,7 @@ package jobrt
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -13,7 +14,7 @@ func (s *scheduler) carryOutAll(ctx context.Context, due DueSchedules) error {
 		f := s.carryOut(ctx, o, due.Now)
 		err := s.fire(ctx, []Firing{f})
 		if err != nil && !transient(err) && ctx.Err() == nil {
-			failed := OrderProgress{ID: o.Order.ID, Done: true, Error: err.Error()}
+			failed := OrderProgress{ID: o.Order.ID, Done: true, Error: storable(err.Error(), maxMessage)}
 			err = s.fire(ctx, []Firing{{ScheduleID: o.ScheduleID, Seq: o.Seq, Order: &failed}})
 		}
 		if err != nil {
@@ -24,13 +25,18 @@ func (s *scheduler) carryOutAll(ctx context.Context, due DueSchedules) error {
 }
 
 // carryOut decides what an order brings now. What cannot be done ends it, with the reason.
-func (s *scheduler) carryOut(ctx context.Context, o *OrderedSchedule, now time.Time) Firing {
-	f := Firing{ScheduleID: o.ScheduleID, Seq: o.Seq, Order: &OrderProgress{ID: o.Order.ID}}
+func (s *scheduler) carryOut(ctx context.Context, o *OrderedSchedule, now time.Time) (f Firing) {
+	f = Firing{ScheduleID: o.ScheduleID, Seq: o.Seq, Order: &OrderProgress{ID: o.Order.ID}}
 	failed := func(err error) Firing {
 		s.pool.log.Error("an order of a schedule cannot be carried out", "kind", o.Kind, "schedule", o.Name, "order", o.Order.ID, "err", err)
-		f.Runs, f.Order.Done, f.Order.Error = nil, true, err.Error()
+		f.Runs, f.Order.Done, f.Order.Error = nil, true, storable(err.Error(), maxMessage)
 		return f
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			f = failed(fmt.Errorf("panic: %v", v))
+		}
+	}()
 	spec := o.Effective()
 	last := ID{}
 	if o.LastLive {
