@@ -312,8 +312,14 @@ func TestScheduleThatCannotRunShowsWhyAndOthersGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, k := tickBench(t, nil, jobrt.Every(10*time.Second))
 		job := newJob("Report")
+		var mu sync.Mutex
 		var got []int
-		handle(b, job, func(_ context.Context, a work) (done, error) { got = append(got, a.N); return done{}, nil })
+		handle(b, job, func(_ context.Context, a work) (done, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, a.N)
+			return done{}, nil
+		})
 		for name, args := range map[string]string{"bad": `{"n":"not a number"}`, "good": `{"n":7}`} {
 			spec := jobrt.ScheduleSpec{Every: 10 * time.Second}
 			n := jobrt.NewSchedule{ScheduleID: jobrt.ScheduleID{Kind: job.Kind, Name: name}, Service: "svc", Spec: spec, Args: []byte(args), ArgsSchema: job.Args.Schema}
