@@ -74,10 +74,10 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		OnUsageError:    wrongUsage,
 		CommandNotFound: func(*cli.Context, string) {},
 		Commands: []*cli.Command{
-			listCommand(), showCommand(), retryCommand(), cancelCommand(), rescheduleCommand(), moveCommand(), priorityCommand(), bulkCommand(),
+			listCommand(), showCommand(), retryCommand(), cancelCommand(), rescheduleCommand(), moveCommand(), priorityCommand(), editArgsCommand(), bulkCommand(),
 			batchesCommand(), batchCommand(), cancelBatchCommand(),
-			queuesCommand(), kindsCommand(), pauseCommand(), resumeCommand(), workersCommand(), overridesCommand(), buildsCommand(),
-			breakersCommand(), statsCommand(), outboxCommand(), auditCommand(),
+			queuesCommand(), kindsCommand(), pauseCommand(), resumeCommand(), workersCommand(), limitsCommand(), overridesCommand(), buildsCommand(),
+			schedulesCommand(), loopsCommand(), breakersCommand(), statsCommand(), outboxCommand(), auditCommand(),
 			migrateCommand(), helpCommand(),
 		},
 	}

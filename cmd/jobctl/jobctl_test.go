@@ -156,7 +156,7 @@ func (s *shop) run(args ...string) result {
 
 var (
 	stamps = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z`)
-	ages   = regexp.MustCompile(`(in )?\d+(ms|s|m\d\ds|h\d\dm|d\d\dh)( ago)?|\b0s ago`)
+	ages   = regexp.MustCompile(`\b(in )?\d+(ms|s|m\d\ds|h\d\dm|d\d\dh)( ago)?|\b0s ago`)
 	spaces = regexp.MustCompile(` {2,}`)
 )
 

@@ -107,8 +107,7 @@ func showOne(c *cli.Context, s jobrt.Store, kinds map[string]jobrt.KindInfo, id 
 		shown.Args, shown.ArgsNote = redacted(job.Args, kind.RedactArgs)
 		shown.Result, shown.ResultNote = redacted(job.Result, kind.RedactResult)
 	} else {
-		note := "not shown: the catalogue has not got this kind, so its secrets are unknown (--reveal shows all)"
-		shown.ArgsNote, shown.ResultNote = noteIf(job.Args, note), noteIf(job.Result, note)
+		shown.ArgsNote, shown.ResultNote = noteIf(job.Args, unknownKind), noteIf(job.Result, unknownKind)
 	}
 	if shown.Logs, err = logLines(c, s, job.ID); err != nil {
 		return err
@@ -182,6 +181,9 @@ func noteIf(data []byte, note string) string {
 	}
 	return note
 }
+
+// unknownKind is why arguments and results are not shown.
+const unknownKind = "not shown: the catalogue has not got this kind, so its secrets are unknown (--reveal shows all)"
 
 // shownJob is a job as show prints it.
 type shownJob struct {
