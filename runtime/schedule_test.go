@@ -238,9 +238,17 @@ func TestScheduleFromData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		job := newJob("Report")
+		var mu sync.Mutex
 		var got []work
+		seen := func() []work {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(got)
+		}
 		handle(b, job, func(ctx context.Context, a work) (done, error) {
 			r, _ := jobrt.FromContext(ctx)
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, work{N: a.N, Text: fmt.Sprintf("%s %d %s %v", r.Queue, r.Priority, r.Schedule, r.Tags)})
 			return done{}, nil
 		})
@@ -260,7 +268,7 @@ func TestScheduleFromData(t *testing.T) {
 		put(2)
 		time.Sleep(10 * time.Second)
 		want := []work{{1, "night 2 tenant-42 [acme]"}, {1, "night 2 tenant-42 [acme]"}, {2, "night 2 tenant-42 [acme]"}}
-		if !slices.Equal(got, want) {
+		if got := seen(); !slices.Equal(got, want) {
 			t.Errorf("runs %v, want %v", got, want)
 		}
 		for range 2 {
@@ -270,8 +278,8 @@ func TestScheduleFromData(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		mustStop(t, stop)
-		if len(got) != 3 {
-			t.Errorf("%d runs after the schedule was removed", len(got)-3)
+		if n := len(seen()); n != 3 {
+			t.Errorf("%d runs after the schedule was removed", n-3)
 		}
 	})
 }
