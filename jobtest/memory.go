@@ -22,22 +22,24 @@ type Memory struct {
 	mu     sync.Mutex
 	offset time.Duration
 
-	jobs     map[jobrt.ID]*row
-	live     map[jobrt.ID]*row // of jobs, those not ended
-	ready    map[string][]*row // by queue, in claim order
-	uniques  map[string]uniqueKey
-	workers  map[jobrt.ID]*workerRow
-	duties   map[string]time.Time
-	kinds    map[string]string // name -> owning service
-	catalog  map[string]jobrt.KindInfo
-	queues   map[string]string
-	services map[string]service
-	batches  map[jobrt.ID]*batchRow
-	effects  map[string]*effect
-	audits   []jobrt.AuditEntry // oldest first
-	bulks    []*jobrt.BulkInfo
-	stats    stats
-	breakers map[string]jobrt.Breaker
+	jobs    map[jobrt.ID]*row
+	live    map[jobrt.ID]*row // of jobs, those not ended
+	ready   map[string][]*row // by queue, in claim order
+	uniques map[string]uniqueKey
+	// replacements by the id of the enqueue, or of the job itself, that the same enqueue is known when it comes again.
+	replacements map[jobrt.ID]replacement
+	workers      map[jobrt.ID]*workerRow
+	duties       map[string]time.Time
+	kinds        map[string]string // name -> owning service
+	catalog      map[string]jobrt.KindInfo
+	queues       map[string]string
+	services     map[string]service
+	batches      map[jobrt.ID]*batchRow
+	effects      map[string]*effect
+	audits       []jobrt.AuditEntry // oldest first
+	bulks        []*jobrt.BulkInfo
+	stats        stats
+	breakers     map[string]jobrt.Breaker
 
 	overrides map[overrideKey]jobrt.Override
 	// schedules by kind and name.
@@ -65,6 +67,9 @@ type row struct {
 	argsSchema  string
 	uniqueKey   string
 	uniqueUntil time.Time
+	uniqueScope jobrt.UniqueScope
+	// pins are the open transactions before whose end the job is not claimed; true for one that replaces it.
+	pins        map[*Tx]bool
 	timeout     time.Duration
 	delay       time.Duration // after its conditions hold
 	notBefore   time.Time
@@ -89,7 +94,7 @@ type row struct {
 	locked *Tx
 }
 
-// uniqueKey is who holds a unique key: while the holder is live, and until the end of its window in any case.
+// uniqueKey is who holds a unique key: as its scope says, and until the end of its window in any case.
 type uniqueKey struct {
 	holder jobrt.ID
 	until  time.Time
@@ -108,6 +113,7 @@ func NewMemory() *Memory {
 		live:           make(map[jobrt.ID]*row),
 		ready:          make(map[string][]*row),
 		uniques:        make(map[string]uniqueKey),
+		replacements:   make(map[jobrt.ID]replacement),
 		workers:        make(map[jobrt.ID]*workerRow),
 		duties:         make(map[string]time.Time),
 		kinds:          make(map[string]string),
@@ -228,15 +234,6 @@ func (m *Memory) revive(r *row, now time.Time) {
 		m.uniques[r.uniqueKey] = uniqueKey{holder: r.info.ID, until: m.uniques[r.uniqueKey].until}
 	}
 	m.makeReady(r, now)
-}
-
-// liveHolder returns the live job that holds the key, if there is one.
-func (m *Memory) liveHolder(key string) (jobrt.ID, bool) {
-	u, ok := m.uniques[key]
-	if !ok || m.live[u.holder] == nil {
-		return jobrt.ID{}, false
-	}
-	return u.holder, true
 }
 
 // alive reports whether a worker's lease runs.

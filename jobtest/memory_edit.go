@@ -41,8 +41,8 @@ func (m *Memory) edit(a jobrt.Actor, e jobrt.ArgsEdit) error {
 	if e.NewKey != nil && key != "" && key == string(e.WasKey) {
 		key = string(e.NewKey)
 	}
-	if key != before && r.info.State != jobrt.StateDead {
-		holder, held := m.liveHolder(key)
+	if key != before && (r.info.State != jobrt.StateDead || m.holds(r)) {
+		holder, held := m.keyHolder(key)
 		if u, ok := m.uniques[key]; ok && !held && now.Before(u.until) {
 			holder, held = u.holder, true
 		}

@@ -98,6 +98,9 @@ type plan struct {
 	keys    map[string]jobrt.ID
 	holders map[jobrt.ID]jobrt.ID // of the jobs that met their unique key
 	results []jobrt.Inserted
+	// changes replace what holders of unique keys have, and pinned are the rows that no one claims before the end of own.
+	changes []func()
+	pinned  map[*row]bool
 }
 
 // newPlan returns an empty plan; own is nil for none. m.mu is held.
@@ -105,6 +108,7 @@ func newPlan(m *Memory, own *Tx) *plan {
 	return &plan{
 		m: m, own: own, now: m.now(), keys: make(map[string]jobrt.ID), rows: make(map[jobrt.ID]*row),
 		batches: make(map[jobrt.ID]*batchRow), holders: make(map[jobrt.ID]jobrt.ID),
+		pinned: make(map[*row]bool),
 	}
 }
 
@@ -136,11 +140,17 @@ func (p *plan) planJob(n jobrt.NewJob) (*Tx, error) {
 	if holder := p.m.pendingIDs[n.ID]; holder != nil && holder != p.own {
 		return holder, nil
 	}
+	if into, ok := p.m.replacements[n.ID]; ok && n.Resend && into.job != n.ID {
+		p.holders[n.ID] = into.job
+		p.results = append(p.results, jobrt.Inserted{ID: into.job, Existed: true, Replaced: true})
+		return nil, nil
+	}
 	if known := p.row(n.ID); known != nil {
 		if !n.Resend {
 			return nil, fmt.Errorf("memory store: insert job %s: id exists", n.ID)
 		}
-		if known.info.Kind != n.Kind || !bytes.Equal(known.info.Args, n.Args) {
+		_, replaced := p.m.replacements[n.ID]
+		if known.info.Kind != n.Kind || !replaced && !bytes.Equal(known.info.Args, n.Args) {
 			return nil, &jobrt.IDTakenError{ID: n.ID, Kind: known.info.Kind}
 		}
 		p.results = append(p.results, jobrt.Inserted{ID: n.ID})
@@ -151,14 +161,13 @@ func (p *plan) planJob(n jobrt.NewJob) (*Tx, error) {
 			return holder, nil
 		}
 		if holder, held := p.holder(key); held {
-			p.holders[n.ID] = holder
-			p.results = append(p.results, jobrt.Inserted{ID: holder, Existed: true})
-			return nil, nil
+			return p.meet(n, holder), nil
 		}
 		p.keys[key] = n.ID
 	}
 	r := &row{
 		argsSchema: n.ArgsSchema, uniqueKey: string(n.UniqueKey), uniqueUntil: p.now.Add(n.UniqueFor),
+		uniqueScope: n.UniqueScope, pins: make(map[*Tx]bool),
 		timeout: n.Timeout, delay: n.Delay, notBefore: n.RunAt, after: slices.Clone(n.Parents),
 		info: jobrt.JobInfo{
 			ID: n.ID, Service: n.Service, Kind: n.Kind, Queue: n.Queue, Priority: n.Priority, CreatedAt: p.now,
@@ -183,7 +192,7 @@ func (p *plan) holder(key string) (jobrt.ID, bool) {
 			return id, true
 		}
 	}
-	if id, held := p.m.liveHolder(key); held {
+	if id, held := p.m.keyHolder(key); held {
 		return id, true
 	}
 	u, ok := p.m.uniques[key]
@@ -220,6 +229,12 @@ func (p *plan) carryOut() {
 			p.own.keys[r.uniqueKey] = id
 			p.m.pendingKeys[r.uniqueKey] = p.own
 		}
+	}
+	for r, replaces := range p.pinned {
+		if _, known := r.pins[p.own]; !known {
+			p.own.pinned = append(p.own.pinned, r)
+		}
+		r.pins[p.own] = r.pins[p.own] || replaces
 	}
 	p.own.work = append(p.own.work, p.store)
 }
@@ -260,5 +275,8 @@ func (p *plan) store() {
 		if r.decide() == holds {
 			p.m.begin(r, p.now)
 		}
+	}
+	for _, change := range p.changes {
+		change()
 	}
 }

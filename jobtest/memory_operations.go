@@ -130,7 +130,10 @@ func (m *Memory) revivable(r *row) error {
 	if r.uniqueKey == "" {
 		return nil
 	}
-	holder, held := m.liveHolder(r.uniqueKey)
+	holder, held := m.keyHolder(r.uniqueKey)
+	if holder == r.info.ID {
+		held = false
+	}
 	if pending := m.pendingKeys[r.uniqueKey]; !held && pending != nil {
 		holder, held = pending.keys[r.uniqueKey], true
 	}

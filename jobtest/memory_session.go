@@ -90,7 +90,7 @@ func (s *session) claim(ctx context.Context, req jobrt.ClaimRequest, want func(*
 			left += copy(waiting[left:], waiting[i:])
 			break
 		}
-		if !slices.Contains(req.Kinds, r.info.Kind) || !want(r) {
+		if !slices.Contains(req.Kinds, r.info.Kind) || len(r.pins) > 0 || !want(r) {
 			waiting[left] = r
 			left++
 			continue
@@ -286,6 +286,7 @@ func (s *session) Maintain(ctx context.Context, r jobrt.Retention) error {
 	s.m.dropBatches(now.Add(-keep))
 	s.m.trimRuns(now.Add(-keep))
 	s.m.forgetMerged(now.Add(-keep))
+	s.m.forgetReplacements(now.Add(-keep))
 	for id, w := range s.m.workers {
 		if !now.Before(w.until) {
 			if b := s.m.builds[buildKey{w.info.Service, w.info.Build}]; b != nil && w.renewed.After(b.last) {
@@ -298,7 +299,7 @@ func (s *session) Maintain(ctx context.Context, r jobrt.Retention) error {
 	s.m.trimBuilds(now)
 	maps.DeleteFunc(s.m.duties, func(_ string, next time.Time) bool { return next.Before(now.Add(-dutyKeep)) })
 	for key, u := range s.m.uniques {
-		if s.m.live[u.holder] == nil && !now.Before(u.until) {
+		if !s.m.holds(s.m.jobs[u.holder]) && !now.Before(u.until) {
 			delete(s.m.uniques, key)
 		}
 	}
@@ -319,7 +320,7 @@ func (s *session) Revive(ctx context.Context, schemas map[string]string) (int, e
 			continue
 		}
 		if r.uniqueKey != "" {
-			if _, held := s.m.liveHolder(r.uniqueKey); held || s.m.pendingKeys[r.uniqueKey] != nil {
+			if holder, held := s.m.keyHolder(r.uniqueKey); held && holder != r.info.ID || s.m.pendingKeys[r.uniqueKey] != nil {
 				continue
 			}
 		}

@@ -21,6 +21,7 @@ type Tx struct {
 	keys     map[string]jobrt.ID
 	finished map[jobrt.Ref]bool
 	locks    []*row
+	pinned   []*row
 	work     []func() // the writes, in order
 	hooks    []func()
 }
@@ -83,6 +84,9 @@ func (t *Tx) end(commit bool) error {
 	}
 	for _, r := range t.locks {
 		r.locked = nil
+	}
+	for _, r := range t.pinned {
+		delete(r.pins, t)
 	}
 	for id := range t.rows {
 		delete(t.m.pendingIDs, id)

@@ -94,7 +94,8 @@ func (next *continuation) newJob(parent *NewJob) (NewJob, error) {
 	job := NewJob{
 		Service: next.job.service, Kind: next.job.names[0], Queue: s.Queue, Priority: s.Priority, Args: []byte(noArgs),
 		ArgsSchema: schemaOf(s.Version, next.job.schema), MaxRetries: s.MaxRetries, UniqueFor: s.UniqueFor, KeepResult: s.KeepResult,
-		Expires: s.Expires, Tags: s.Tags, Origin: parent.Origin, Trace: parent.Trace, Batch: parent.Batch, Resend: parent.Resend,
+		UniqueScope: s.UniqueUntil,
+		Expires:     s.Expires, Tags: s.Tags, Origin: parent.Origin, Trace: parent.Trace, Batch: parent.Batch, Resend: parent.Resend,
 		Parents: []Parent{{ID: parent.ID, On: next.On, Slot: seen(next.Slot, next.On)}},
 	}
 	from := next.Slot == SlotArgs
@@ -109,6 +110,8 @@ func (next *continuation) newJob(parent *NewJob) (NewJob, error) {
 	switch {
 	case next.SameArgs && next.Slot == SlotArgs:
 		return job, errors.New("it cannot have both the arguments and the result of the job before")
+	case s.Debounce > 0 || s.OnConflict != KeepHolder:
+		return job, errors.New("it replaces the job that holds its unique key, and so cannot wait for another")
 	case from && next.job.limitKey != nil:
 		return job, errors.New("the key of its limits is made of arguments that only a result will tell")
 	case from && next.job.uniqueKey != nil:

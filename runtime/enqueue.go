@@ -1,6 +1,7 @@
 package jobrt
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -48,11 +49,15 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 	common := enqueue{job: NewJob{
 		Service: job.Service, Kind: job.Kind, Queue: job.Settings.Queue, Priority: job.Settings.Priority,
 		ArgsSchema: schemaOf(job.Settings.Version, job.Args.Schema), MaxRetries: job.Settings.MaxRetries, UniqueFor: job.Settings.UniqueFor,
+		UniqueScope: job.Settings.UniqueUntil, OnConflict: job.Settings.OnConflict,
 		Expires:    job.Settings.Expires,
 		KeepResult: job.Settings.KeepResult, Tags: job.Settings.Tags,
 		Origin: Origin{Service: job.Service, Build: c.config.Build, Host: c.config.Host},
 		Trace:  c.traceFor(ctx),
 	}}
+	if d := job.Settings.Debounce; d > 0 {
+		common.debounce(d, cmp.Or(job.Settings.DebounceMax, DebounceMost*d))
+	}
 	if err := common.begin(ctx, c, s, opts); err != nil {
 		return nil, fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
@@ -203,6 +208,9 @@ func fill[A, R any](ctx context.Context, c *Client, job *Job[A, R], e *enqueue, 
 	}
 
 	if err := c.checkUnique(&e.job, job.Settings.Queue); err != nil {
+		return fmt.Errorf("enqueue %s: %w", job.Kind, err)
+	}
+	if err := e.checkConflict(); err != nil {
 		return fmt.Errorf("enqueue %s: %w", job.Kind, err)
 	}
 

@@ -22,19 +22,23 @@ type Handle[R any] struct {
 type AnyHandle interface {
 	// ID is the job's id.
 	ID() ID
-	// Existed reports whether the enqueue met a live job with the same unique key: the handle names that job.
+	// Existed reports whether the enqueue met another job with its unique key: the handle names that job.
 	Existed() bool
+	// Replaced reports whether that job was given the arguments and options of the enqueue: see [OnConflict].
+	Replaced() bool
+	// MetDead reports whether that job was dead: nothing runs until somebody requeues it. See [UntilResolved].
+	MetDead() bool
 
 	base() handle
 }
 
 type handle struct {
-	id      ID
-	kind    string
-	queue   string // empty for a batch
-	existed bool
-	client  *Client
-	decode  any // *Codec[R] of the job's result
+	id     ID
+	kind   string
+	queue  string   // empty for a batch
+	met    Inserted // its ID is zero
+	client *Client
+	decode any // *Codec[R] of the job's result
 	// entry is set for what a graph has collected; id is then the one that was sent.
 	entry *collected
 }
@@ -47,9 +51,21 @@ func (h handle) ID() ID {
 	return h.id
 }
 
-// Existed reports whether the enqueue met a live job with the same unique key: the handle names that job.
-func (h handle) Existed() bool {
-	return h.existed || h.entry != nil && h.entry.inserted(h.id).Existed
+// Existed reports whether the enqueue met another job with its unique key: the handle names that job.
+func (h handle) Existed() bool { return h.outcome().Existed }
+
+// Replaced reports whether that job was given the arguments and options of the enqueue: see [OnConflict].
+func (h handle) Replaced() bool { return h.outcome().Replaced }
+
+// MetDead reports whether that job was dead when the enqueue met it: nothing runs until somebody requeues it. See
+// [UntilResolved].
+func (h handle) MetDead() bool { return h.outcome().MetDead }
+
+func (h handle) outcome() Inserted {
+	if h.entry != nil {
+		return h.entry.inserted(h.id)
+	}
+	return h.met
 }
 
 func (h handle) base() handle { return h }
@@ -195,7 +211,9 @@ func HandleOf[A, R any](ctx context.Context, use *Client, job *Job[A, R], id ID)
 }
 
 func bind[A, R any](c *Client, job *Job[A, R], queue string, in Inserted) Handle[R] {
-	return Handle[R]{handle: handle{id: in.ID, kind: job.Kind, queue: queue, existed: in.Existed, client: c, decode: &job.Result}}
+	h := handle{id: in.ID, kind: job.Kind, queue: queue, met: in, client: c, decode: &job.Result}
+	h.met.ID = ID{}
+	return Handle[R]{handle: h}
 }
 
 // named reports whether kind is the job's stored name or one of its earlier ones.

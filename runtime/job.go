@@ -113,8 +113,15 @@ type Settings struct {
 	// snooze. Zero means never.
 	Expires time.Duration
 	// UniqueFor keeps the unique key taken for this long after the enqueue, even when the job has finished. Zero means
-	// for as long as the job is live.
+	// for as long as UniqueUntil says.
 	UniqueFor time.Duration
+	// UniqueUntil says until when a job holds its unique key.
+	UniqueUntil UniqueScope
+	// OnConflict says what an enqueue does that meets a job with its unique key.
+	OnConflict ConflictRule
+	// Debounce starts a job this long after the last enqueue with its unique key, but no later than DebounceMax after the
+	// first, of which zero is [DebounceMost] times Debounce. It implies UntilStarted and ReplaceHolder. Zero means none.
+	Debounce, DebounceMax time.Duration
 	// Concurrency is how many run at once in the whole cluster, Rate how many start in any stretch of time. Zero means no
 	// limit. With PerKey they count for each value of LimitKey apart.
 	Concurrency       int

@@ -20,6 +20,8 @@ type enqueue struct {
 	tx   Tx
 	key  *string // Unique
 	each func(i int) []EnqueueOption
+	// debounced is how long after the last equal enqueue the job starts; zero for none.
+	debounced time.Duration
 	// parents that the job waits for, in the order of the options that named them.
 	parents          []parentHandle
 	cancelWithParent bool
@@ -84,18 +86,6 @@ func Retry(n int) EnqueueOption {
 }
 
 const maxRetries = 1000
-
-// Unique makes key the job's unique key, within its kind: while a live job holds the key, the enqueue returns that
-// job's handle, and Existed says so.
-func Unique(key string) EnqueueOption {
-	return option(func(e *enqueue) error {
-		if key == "" {
-			return errors.New("Unique: empty key")
-		}
-		e.key = &key
-		return nil
-	})
-}
 
 // Timeout cancels the handler's context after d, in place of the annotation's timeout.
 func Timeout(d time.Duration) EnqueueOption {

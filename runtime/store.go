@@ -28,11 +28,19 @@ type Store interface {
 	// Insert stores a batch, all or nothing, in one transaction: tx, or the store's own when tx is nil. Results are in
 	// input order.
 	//
-	// A job with a UniqueKey that a live job holds (or held less than UniqueFor ago) is not stored; its result names the
-	// holder. Two jobs of one batch with the same key: the first wins.
+	// A job with a UniqueKey that another job holds, as its UniqueScope says (or took less than its UniqueFor ago), is not
+	// stored; its result names the holder. Two jobs of one batch with the same key: the first wins.
+	//
+	// One with OnConflict ReplaceHolder that meets a holder which no worker has taken yet, which is ready or scheduled and
+	// takes nothing from parents, gives that one its queue, priority, due time, arguments, retries, timeout, expiry, tags,
+	// origin, trace, limit key, scope and, if it is set, KeepResult. Within a batch the last wins so. Whoever claims the
+	// holder at the same moment comes before it, and then it was not replaced, or after the commit. The holder is not
+	// claimed before tx ends. That holds as well for a holder with UntilStarted which is left as it is, so that what else
+	// tx has written is there when it starts.
 	//
 	// A job with Resend set may have been sent before: when its id is known, live or ended, with the same kind and args,
-	// nothing is stored and the result is as it was the first time; with another kind or other args the batch fails with
+	// nothing is stored and the result is as it was the first time, also when its args have been replaced since, or it has
+	// replaced those of another; with another kind or other args the batch fails with
 	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
 	//
 	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of
@@ -266,7 +274,14 @@ type NewJob struct {
 	MaxRetries int
 	// UniqueKey is a digest of service, kind and key; nil for none.
 	UniqueKey []byte
+	// UniqueFor, when positive, keeps the key taken for so long from now on, whatever becomes of the job.
 	UniqueFor time.Duration
+	// UniqueScope says until when the job holds the key.
+	UniqueScope UniqueScope
+	// OnConflict says what becomes of the job that holds the key.
+	OnConflict ConflictRule
+	// ReplaceWithin, when positive, is the most that a replaced job is due after it was first stored.
+	ReplaceWithin time.Duration
 	// Timeout overrides the kind's; zero keeps it.
 	Timeout    time.Duration
 	KeepResult bool
@@ -295,8 +310,12 @@ type NewJob struct {
 type Inserted struct {
 	// ID is the job's id, or the id of the job that holds its unique key.
 	ID ID
-	// Existed is set when a unique key matched another job.
+	// Existed is set when another job holds its unique key.
 	Existed bool
+	// Replaced is set when that one has been given what this one was to have.
+	Replaced bool
+	// MetDead is set when that one is dead.
+	MetDead bool
 }
 
 // Ref names one claim of one job: the fencing token. LeaseSeq never decreases over the life of a job.

@@ -49,6 +49,8 @@ func Run(t *testing.T, h Harness) {
 		{"Insert", insertCases},
 		{"Resend", resendCases},
 		{"Unique", uniqueCases},
+		{"UniqueScope", scopeCases},
+		{"Replace", replaceCases},
 		{"Claim", claimCases},
 		{"Lease", leaseCases},
 		{"Finish", finishCases},

@@ -12,9 +12,10 @@ import (
 
 // editDialect edits the arguments of locked jobs, live or dead.
 type editDialect interface {
-	readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, err error)
+	// readArgs tells besides whether the job holds its unique key, if it has one: it is live, or dead until it is resolved.
+	readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, holds bool, err error)
 	writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, key []byte, dead bool) error
-	// swapKey gives a live job another unique key, unless somebody holds that: then it returns who.
+	// swapKey gives a job another unique key, unless somebody holds that: then it returns who.
 	swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (holder jobrt.ID, err error)
 }
 
@@ -48,7 +49,7 @@ func editArgs(ctx context.Context, d dialect, q querier, a jobrt.Actor, e jobrt.
 	case !jobrt.OpEdit.Fits(at.state):
 		return &jobrt.StateError{ID: e.ID, Do: jobrt.OpEdit, State: at.state}
 	}
-	was, stored, err := d.readArgs(ctx, q, e.ID, dead)
+	was, stored, holds, err := d.readArgs(ctx, q, e.ID, dead)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func editArgs(ctx context.Context, d dialect, q querier, a jobrt.Actor, e jobrt.
 	key := []byte(stored)
 	if e.NewKey != nil && len(key) > 0 && bytes.Equal(key, e.WasKey) && !bytes.Equal(key, e.NewKey) {
 		key = e.NewKey
-		if !dead { // a dead job holds no key; a retry takes it
+		if holds { // one that does not takes it when it lives again
 			holder, err := d.swapKey(ctx, q, e)
 			if err != nil {
 				return err

@@ -15,6 +15,7 @@ var tableNames = []string{
 	"outbox", "outbox_items",
 	"stats", "breakers",
 	"limits", "limit_starts",
+	"replacements",
 }
 
 // names turns the text of a statement, as it stands in this package, into what is sent. Each text is rendered once.

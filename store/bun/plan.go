@@ -20,12 +20,12 @@ type insertPlan struct {
 	jobs []jobrt.NewJob
 	// of says, for each job of the batch, which of jobs it is or repeats; -1 for one that is left out with another.
 	of []int
-	// keyed is set for a job that repeats another one's unique key.
-	keyed []bool
+	// keyed is set for a job that repeats another one's unique key, and replaces for one that gives it what it has.
+	keyed, replaces []bool
 }
 
 func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
-	p := &insertPlan{of: make([]int, len(batch)), keyed: make([]bool, len(batch)), jobs: make([]jobrt.NewJob, 0, len(batch))}
+	p := &insertPlan{of: make([]int, len(batch)), keyed: make([]bool, len(batch)), replaces: make([]bool, len(batch)), jobs: make([]jobrt.NewJob, 0, len(batch))}
 	ids := make(map[jobrt.ID]int, len(batch))
 	var keys map[string]int
 	var gone map[jobrt.ID]jobrt.ID // who stands for a job that is not stored; the zero id for one that is left out
@@ -63,6 +63,10 @@ func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
 			if at, taken := keys[string(n.UniqueKey)]; taken {
 				p.of[i], p.keyed[i] = at, true
 				leave(n.ID, p.jobs[at].ID)
+				p.replaces[i] = n.Replaces() && len(p.jobs[at].Parents) == 0
+				if p.replaces[i] {
+					p.jobs[at] = replaced(&p.jobs[at], n)
+				}
 				continue
 			}
 			if keys == nil {
@@ -70,6 +74,7 @@ func planInsert(batch []jobrt.NewJob) (*insertPlan, error) {
 			}
 			keys[string(n.UniqueKey)] = len(p.jobs)
 		}
+		p.replaces[i] = n.Replaces()
 		ids[n.ID] = len(p.jobs)
 		p.of[i] = len(p.jobs)
 		p.jobs = append(p.jobs, *n)
@@ -139,8 +144,18 @@ func (p *insertPlan) results(stored []jobrt.Inserted) []jobrt.Inserted {
 		}
 		all[i] = stored[at]
 		all[i].Existed = all[i].Existed || p.keyed[i]
+		within := p.keyed[i] && !stored[at].Existed // replaces one of the same call
+		all[i].Replaced = p.replaces[i] && (within || stored[at].Replaced)
 	}
 	return all
+}
+
+// replaced returns what a job of a batch becomes that a later one of the batch replaces.
+func replaced(first, by *jobrt.NewJob) jobrt.NewJob {
+	n := *by
+	n.ID, n.Resend, n.With, n.Batch, n.UniqueFor = first.ID, first.Resend, first.With, first.Batch, first.UniqueFor
+	n.KeepResult = first.KeepResult || by.KeepResult
+	return n
 }
 
 // checkNew refuses what no database should be asked to store.
@@ -152,6 +167,8 @@ func checkNew(n *jobrt.NewJob) error {
 		return fmt.Errorf("priority %d is not within 1 and 9", n.Priority)
 	case n.MaxRetries < 0 || n.MaxRetries > 1<<30:
 		return fmt.Errorf("max retries %d is not within 0 and %d", n.MaxRetries, 1<<30)
+	case n.UniqueScope != jobrt.UntilEnded && n.UniqueScope != jobrt.UntilStarted && n.UniqueScope != jobrt.UntilResolved:
+		return fmt.Errorf("unknown scope %q of the unique key", n.UniqueScope)
 	case n.UniqueKey != nil && len(n.UniqueKey) == 0:
 		return fmt.Errorf("unique key is empty, not nil")
 	case !n.RunAt.IsZero() && (n.RunAt.UTC().Year() < 1 || n.RunAt.UTC().Year() > 9999):

@@ -6,19 +6,22 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// readArgsSQL and readDeadArgsSQL read a locked job. In: id. Out: arguments, unique key in hexadecimal digits or NULL.
-const readArgsSQL = `SELECT args::text, encode(unique_key, 'hex') FROM {jobs} WHERE id = $1::text::uuid`
+// readArgsSQL and readDeadArgsSQL read a locked job. In: id. Out: arguments, unique key in hexadecimal digits or NULL,
+// whether it holds that.
+const readArgsSQL = `SELECT args::text, encode(unique_key, 'hex'), true FROM {jobs} WHERE id = $1::text::uuid`
 
-const readDeadArgsSQL = `SELECT args::text, encode(unique_key, 'hex') FROM {dead} WHERE id = $1::text::uuid`
+const readDeadArgsSQL = `
+SELECT args::text, encode(unique_key, 'hex'), unique_scope IS NOT DISTINCT FROM 'resolved'
+FROM {dead} WHERE id = $1::text::uuid`
 
 // readArgs implements dialect.
-func (p *postgres) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, err error) {
+func (p *postgres) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, holds bool, err error) {
 	text := readArgsSQL
 	if dead {
 		text = readDeadArgsSQL
 	}
-	_, err = first(ctx, q, []any{&args, &key}, p.n.sql(text), id.String())
-	return args, key, err
+	_, err = first(ctx, q, []any{&args, &key, &holds}, p.n.sql(text), id.String())
+	return args, key, holds, err
 }
 
 // writeArgsSQL and writeDeadArgsSQL change a locked job. In: id, arguments, schema, an array of the key or of NULL.
@@ -52,7 +55,7 @@ func (p *postgres) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (jo
 		return jobrt.ID{}, err
 	}
 	if holder, held := holders[string(e.NewKey)]; held {
-		return holder, nil
+		return holder.id, nil
 	}
 	return jobrt.ID{}, p.dropKey(ctx, q, e.WasKey, e.ID)
 }

@@ -279,7 +279,8 @@ WITH x AS MATERIALIZED (
 )
 SELECT id, lease_seq, followed OR batch_id IS NOT NULL FROM d`
 
-// toDeadSQL parks jobs, records their last attempt and gives up their unique keys as toHistorySQL does.
+// toDeadSQL parks jobs, records their last attempt and gives up their unique keys as toHistorySQL does, but for those that
+// are held until the job is resolved.
 const toDeadSQL = `
 WITH x AS MATERIALIZED (
 	SELECT * FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::text[], $4::text::boolean[], $5::text::text[],
@@ -296,12 +297,12 @@ WITH x AS MATERIALIZED (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, started_at, lease_seq, settled_seq, ran_us, timeout_us,
 		worker, max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
 		decode_schema, unique_key, error, fingerprint, args, tags, origin, batch_id, followed, inputs, expires_us, trace,
-		limit_key)
+		limit_key, unique_scope)
 	SELECT d.id, d.run_at, d.created_at, statement_timestamp(), l.started_at, d.lease_seq + 1, d.lease_seq, l.ran_us,
 		d.timeout_us, coalesce(l.worker, d.lease_owner), d.max_retries, d.attempt + l.failed::integer, d.crashes,
 		d.priority, d.suspect, d.keep_result, l.reason, d.queue, d.kind, d.service, d.args_schema, l.decode_schema,
 		d.unique_key, l.error, l.fingerprint, d.args, d.tags, d.origin, d.batch_id, d.followed, d.inputs, d.expires_us,
-		d.trace, d.limit_key
+		d.trace, d.limit_key, d.unique_scope
 	FROM d JOIN l ON l.id = d.id
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error, result)
@@ -322,7 +323,7 @@ WITH x AS MATERIALIZED (
 	ON CONFLICT (job_id, lease_seq) DO NOTHING
 ), u AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
-		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
+		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL AND unique_scope IS DISTINCT FROM 'resolved') k CROSS JOIN LATERAL (
 			SELECT ctid AS c FROM {uniques}
 			WHERE key = k.unique_key AND job_id = k.id AND (until IS NULL OR until <= statement_timestamp())
 			FOR UPDATE SKIP LOCKED

@@ -57,16 +57,16 @@ func (p *postgres) tryInsert(ctx context.Context, q querier, batches []jobrt.New
 // In: one array for each column of x. Out: nothing. An id that is live already fails the statement.
 const insertSQL = `
 INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
-	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key)
+	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key, unique_scope)
 SELECT x.id, x.service, x.kind, x.queue, CASE WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
 	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
-	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key, x.unique_scope
 FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
 		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
 		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[],
-		$16::text::bigint[], $17::text::text[], $18::text::text[])
+		$16::text::bigint[], $17::text::text[], $18::text::text[], $19::text::text[])
 	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
-		unique_key, tags, origin, expires_us, trace, limit_key)
+		unique_key, tags, origin, expires_us, trace, limit_key, unique_scope)
 CROSS JOIN LATERAL (
 	SELECT coalesce(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond') AS at
 ) due`
@@ -81,19 +81,21 @@ RETURNING id, current_setting('transaction_isolation')`
 // job whose conditions hold is due its delay after now, and not before its run_at.
 const insertLinkedSQL = `
 INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, args, args_schema, max_retries,
-	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key, delay_us, batch_id, followed, inputs)
+	timeout_us, keep_result, unique_key, tags, origin, expires_us, trace, limit_key, unique_scope, delay_us, batch_id, followed,
+	inputs)
 SELECT x.id, x.service, x.kind, x.queue,
 	CASE WHEN x.waits THEN 'waiting' WHEN due.at > statement_timestamp() THEN 'scheduled' ELSE 'ready' END,
 	x.priority, due.at, statement_timestamp(), x.args, x.args_schema, x.max_retries,
-	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key, CASE WHEN x.waits THEN x.delay_us ELSE 0 END, x.batch_id,
+	x.timeout_us, x.keep_result, x.unique_key, x.tags, x.origin, x.expires_us, x.trace, x.limit_key, x.unique_scope,
+	CASE WHEN x.waits THEN x.delay_us ELSE 0 END, x.batch_id,
 	x.followed, x.inputs
 FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::smallint[],
 		$6::text::timestamptz[], $7::text::bigint[], $8::text::json[], $9::text::text[], $10::text::integer[],
 		$11::text::bigint[], $12::text::boolean[], $13::text::bytea[], $14::text::json[], $15::text::json[],
-		$16::text::bigint[], $17::text::text[], $18::text::text[],
-		$19::text::uuid[], $20::text::boolean[], $21::text::boolean[], $22::text::boolean[], $23::text::boolean[])
+		$16::text::bigint[], $17::text::text[], $18::text::text[], $19::text::text[],
+		$20::text::uuid[], $21::text::boolean[], $22::text::boolean[], $23::text::boolean[], $24::text::boolean[])
 	AS x(id, service, kind, queue, priority, run_at, delay_us, args, args_schema, max_retries, timeout_us, keep_result,
-		unique_key, tags, origin, expires_us, trace, limit_key, batch_id, followed, inputs, child, waits)
+		unique_key, tags, origin, expires_us, trace, limit_key, unique_scope, batch_id, followed, inputs, child, waits)
 CROSS JOIN LATERAL (
 	SELECT CASE WHEN x.waits THEN coalesce(x.run_at, statement_timestamp())
 		WHEN x.child THEN greatest(x.run_at, statement_timestamp() + x.delay_us * interval '1 microsecond')
@@ -108,7 +110,7 @@ func insertArgs(batch []jobrt.NewJob) []any {
 	priority, runAt, delay := newColumn(n, 1), newColumn(n, 4), newColumn(n, 1)
 	args, schema, retries, timeout := newColumn(n, 128), newColumn(n, 18), newColumn(n, 2), newColumn(n, 8)
 	keep, key, tags, origin := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4), newColumn(n, 64)
-	expires, trace, limitKey := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4)
+	expires, trace, limitKey, scope := newColumn(n, 1), newColumn(n, 4), newColumn(n, 4), newColumn(n, 4)
 	for i := range batch {
 		j := &batch[i]
 		id.id(j.ID)
@@ -129,11 +131,12 @@ func insertArgs(batch []jobrt.NewJob) []any {
 		expires.int(expiresMicros(j))
 		trace.textOrNull(j.Trace)
 		limitKey.textOrNull(j.LimitKey)
+		scope.textOrNull(string(j.UniqueScope))
 	}
-	values := make([]any, 0, 18)
+	values := make([]any, 0, 19)
 	for _, c := range []*column{
 		id, service, kind, queue, priority, runAt, delay, args, schema, retries, timeout, keep, key, tags, origin,
-		expires, trace, limitKey,
+		expires, trace, limitKey, scope,
 	} {
 		values = append(values, c.value())
 	}
@@ -159,6 +162,10 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batches []jobrt
 	for i := range batch {
 		results[i].ID = batch[i].ID
 	}
+	merged, err := p.merged(ctx, q, resends(batch))
+	if err != nil {
+		return nil, err
+	}
 	known, err := p.known(ctx, q, resends(batch))
 	if err != nil {
 		return nil, err
@@ -166,6 +173,10 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batches []jobrt
 	// A key is asked for only once it is certain that its job is not left out with another.
 	var todo []jobrt.NewJob
 	gone := make(map[jobrt.ID]jobrt.ID) // who stands for a job that is not stored; itself, when it was stored before
+	for id, into := range merged {
+		gone[id] = into
+	}
+	var replaced []replacement
 	for from := 0; from < len(batch); {
 		to, keys := p.keysUpToNextWith(batch, from, known, gone)
 		holders, err := p.takeKeys(ctx, q, keys, respectWindow)
@@ -182,14 +193,22 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batches []jobrt
 				gone[n.ID] = jobrt.ID{}
 			case known[n.ID]:
 				gone[n.ID] = n.ID
+			case !merged[n.ID].IsZero():
+				results[i] = jobrt.Inserted{ID: merged[n.ID], Existed: true, Replaced: true}
 			case held && n.UniqueKey != nil:
-				results[i] = jobrt.Inserted{ID: holder, Existed: true}
-				gone[n.ID] = holder
+				results[i] = jobrt.Inserted{ID: holder.id, Existed: true, MetDead: holder.dead, Replaced: holder.replaceable}
+				gone[n.ID] = holder.id
+				if holder.replaceable {
+					replaced = append(replaced, replacement{holder.id, n})
+				}
 			default:
 				todo = append(todo, *n)
 			}
 		}
 		from = to
+	}
+	if err := p.replace(ctx, q, replaced); err != nil {
+		return nil, err
 	}
 	if len(todo) == 0 && len(batches) == 0 {
 		return results, nil
@@ -217,11 +236,11 @@ func (p *postgres) keysUpToNextWith(batch []jobrt.NewJob, from int, known map[jo
 		if n.UniqueKey != nil && !n.With.IsZero() && asked[n.With] {
 			break
 		}
-		if _, left := gone[n.With]; left && !n.With.IsZero() || known[n.ID] {
+		if _, left := gone[n.With]; left && !n.With.IsZero() || known[n.ID] || !gone[n.ID].IsZero() {
 			continue
 		}
 		if n.UniqueKey != nil {
-			keys = append(keys, keyClaim{key: n.UniqueKey, id: n.ID, keep: n.UniqueFor})
+			keys = append(keys, keyClaim{key: n.UniqueKey, id: n.ID, keep: n.UniqueFor, replaces: n.Replaces()})
 		}
 		asked[n.ID] = true
 	}
@@ -326,9 +345,10 @@ func (p *postgres) undoEnded(ctx context.Context, q querier, batch []jobrt.NewJo
 
 // knownSQL finds jobs that were stored before, live or ended.
 //
-// In: ids, kinds, args. Out: id, the kind that is stored, and whether kind and args are the same.
+// In: ids, kinds, args. Out: id, the kind that is stored, and whether kind and args are the same, or were before they were
+// replaced.
 const knownSQL = `
-SELECT x.id, t.kind, t.kind = x.kind AND t.args::text = x.args
+SELECT x.id, t.kind, t.kind = x.kind AND (t.args::text = x.args OR EXISTS (SELECT FROM {replacements} WHERE id = x.id))
 FROM unnest($1::text::uuid[], $2::text::text[], $3::text::text[]) x(id, kind, args)
 CROSS JOIN LATERAL (
 	SELECT kind, args FROM {jobs} WHERE id = x.id

@@ -35,6 +35,7 @@ func (s *pgSession) Maintain(ctx context.Context, r jobrt.Retention) error {
 		s.p.makePartitions(ctx, partitionDays), s.trimDead(ctx, keep), s.dropPartitions(ctx, keep), s.trimParts(ctx, keep),
 		s.trimGone(ctx, keep), s.trimGraph(ctx, keep.History),
 		s.repeat(ctx, trimMergedSQL, micros(keep.History), upkeepBatch),
+		s.repeat(ctx, trimReplacementsSQL, micros(keep.History), upkeepBatch),
 		s.trimSteps(ctx), trimSchedules(ctx, s.p, keep.History), s.trimRest(ctx)))
 }
 
@@ -223,6 +224,7 @@ DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
 	SELECT u.ctid FROM {uniques} u
 	WHERE (u.until IS NULL OR u.until <= statement_timestamp())
 		AND NOT EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id)
+		AND NOT EXISTS (SELECT FROM {dead} d WHERE d.id = u.job_id AND d.unique_scope = 'resolved')
 	LIMIT $1::integer FOR UPDATE OF u SKIP LOCKED))`
 
 // trimWorkersSQL deletes rows of workers that are lost for a while.

@@ -172,6 +172,13 @@ WITH d AS (
 	INSERT INTO {batch_deltas} (batch_id, cancelled, dead)
 	SELECT batch_id, count(*), -count(*) FILTER (WHERE reason <> 'undecodable')
 	FROM d WHERE batch_id IS NOT NULL GROUP BY batch_id
+), u AS (
+	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
+		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
+			SELECT ctid AS c FROM {uniques}
+			WHERE key = k.unique_key AND job_id = k.id AND (until IS NULL OR until <= statement_timestamp())
+			FOR UPDATE SKIP LOCKED
+		) t))
 )
 SELECT id FROM d`
 

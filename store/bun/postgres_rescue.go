@@ -49,11 +49,11 @@ WITH v AS MATERIALIZED (
 ), g AS (
 	INSERT INTO {dead} (id, run_at, created_at, finished_at, lease_seq, settled_seq, ran_us, timeout_us, worker,
 		max_retries, attempt, crashes, priority, suspect, keep_result, reason, queue, kind, service, args_schema,
-		unique_key, error, args, tags, origin, batch_id, followed, inputs, expires_us, trace, limit_key)
+		unique_key, error, args, tags, origin, batch_id, followed, inputs, expires_us, trace, limit_key, unique_scope)
 	SELECT id, run_at, created_at, statement_timestamp(), lease_seq + 1, settled_seq, 0, timeout_us, lease_owner,
 		max_retries, attempt, crashes + (suspect AND started)::integer, priority, true, keep_result, 'quarantined', queue,
 		kind, service, args_schema, unique_key, 'worker vanished while it ran the job', args, tags, origin, batch_id, followed,
-		inputs, expires_us, trace, limit_key
+		inputs, expires_us, trace, limit_key, unique_scope
 	FROM d
 ), o AS (
 	INSERT INTO {outcomes} (id, ended_at, attempt, released, kind, state, reason, error)
@@ -72,7 +72,7 @@ WITH v AS MATERIALIZED (
 	ON CONFLICT (job_id, lease_seq) DO NOTHING
 ), k AS (
 	DELETE FROM {uniques} WHERE ctid = ANY (ARRAY(
-		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL) k CROSS JOIN LATERAL (
+		SELECT t.c FROM (SELECT id, unique_key FROM d WHERE unique_key IS NOT NULL AND unique_scope IS DISTINCT FROM 'resolved') k CROSS JOIN LATERAL (
 			SELECT ctid AS c FROM {uniques}
 			WHERE key = k.unique_key AND job_id = k.id AND (until IS NULL OR until <= statement_timestamp())
 			FOR UPDATE SKIP LOCKED

@@ -29,11 +29,11 @@ WITH d AS (
 )
 INSERT INTO {jobs} (id, run_at, created_at, lease_seq, settled_seq, timeout_us, max_retries, attempt, crashes, priority,
 	suspect, keep_result, state, queue, kind, service, args_schema, unique_key, args, tags, origin, batch_id, followed,
-	inputs, expires_us, trace, limit_key)
+	inputs, expires_us, trace, limit_key, unique_scope)
 SELECT id, statement_timestamp(), created_at, lease_seq, settled_seq, timeout_us, max_retries,
 	CASE WHEN $2::boolean THEN 0 ELSE attempt END, CASE WHEN $2::boolean THEN 0 ELSE crashes END, priority,
 	suspect AND NOT $2::boolean, keep_result, 'ready', queue, kind, service, args_schema, unique_key, args, tags, origin,
-	batch_id, followed, inputs, expires_us, trace, limit_key
+	batch_id, followed, inputs, expires_us, trace, limit_key, unique_scope
 FROM d`
 
 // revive makes dead jobs ready, but for those whose unique key a live job has. Of two with one key, the first gets it.
@@ -62,7 +62,7 @@ func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew b
 	if err != nil || len(revived) == 0 {
 		return nil, nil, err
 	}
-	holders, err := p.takeKeys(ctx, q, claims, onlyLive)
+	holders, err := p.takeKeys(ctx, q, claims, onlyScope)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,11 +70,11 @@ func (p *postgres) revive(ctx context.Context, q querier, ids []jobrt.ID, anew b
 	for id, key := range keyOf {
 		holder, held := holders[key]
 		if !held && first[key] != id {
-			holder, held = first[key], true
+			holder, held = keyHolder{id: first[key]}, true
 		}
 		if held {
 			delete(revived, id)
-			conflicts = append(conflicts, &jobrt.UniqueConflictError{ID: id, Holder: holder})
+			conflicts = append(conflicts, &jobrt.UniqueConflictError{ID: id, Holder: holder.id})
 		}
 	}
 	if len(revived) > 0 {

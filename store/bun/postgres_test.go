@@ -53,6 +53,7 @@ func advancePostgres(tb testing.TB, store jobrt.Store, d time.Duration) {
 		`UPDATE {attempts} SET ended_at = ended_at - %[1]s`,
 		`UPDATE {workers} SET lease_until = lease_until - %[1]s, renewed_at = renewed_at - %[1]s`,
 		`UPDATE {uniques} SET until = until - %[1]s`,
+		`UPDATE {replacements} SET at = at - %[1]s`,
 		`UPDATE {outcomes} SET ended_at = ended_at - %[1]s`,
 		`UPDATE {batches} SET created_at = created_at - %[1]s, finished_at = finished_at - %[1]s`,
 		`UPDATE {effects} SET at = at - %[1]s`,

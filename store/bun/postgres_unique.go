@@ -17,14 +17,24 @@ type keyClaim struct {
 	id  jobrt.ID
 	// keep is how long the key stays taken whatever becomes of the job.
 	keep time.Duration
+	// replaces is set for a job that gives what it has to the one that holds the key.
+	replaces bool
+}
+
+// keyHolder is who keeps a job from taking a key.
+type keyHolder struct {
+	id   jobrt.ID
+	dead bool
+	// replaceable is set when it is locked and can be replaced.
+	replaceable bool
 }
 
 // keyRule says when a key that another job has can be taken.
 type keyRule bool
 
 const (
-	respectWindow keyRule = false // the holder is not live and its window has passed
-	onlyLive      keyRule = true  // the holder is not live
+	respectWindow keyRule = false // its scope does not hold it, and its window has passed
+	onlyScope     keyRule = true  // its scope does not hold it
 )
 
 // takeKeysSQL takes free keys. Two batches lock keys in one order and so can't deadlock.
@@ -39,22 +49,39 @@ ORDER BY x.key
 ON CONFLICT (key) DO NOTHING
 RETURNING encode(key, 'hex')`
 
+// scopeHolds is true of a row u of uniques whose job's scope keeps the key taken.
+const scopeHolds = `(
+	EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id AND (j.unique_scope IS DISTINCT FROM 'started' OR j.lease_seq = 0))
+	OR EXISTS (SELECT FROM {dead} d WHERE d.id = u.job_id AND d.unique_scope = 'resolved'))`
+
 // holdersSQL tells who holds keys. It locks nothing: a lock on the key of a live job would keep its Finish from
 // releasing the key for as long as the caller's transaction is open.
 //
-// In: keys, ids, the rule. Out: key, holder, and whether that keeps the asking job out.
+// In: keys, ids, the rule. Out: key, holder, whether that keeps the asking job out, whether it is dead, whether it is to
+// be locked although it is left as it is, and whether it can be replaced.
 const holdersSQL = `
-SELECT encode(u.key, 'hex'), u.job_id, u.job_id <> x.id AND (
-	NOT $3::boolean AND coalesce(u.until > statement_timestamp(), false)
-	OR EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id))
+SELECT encode(u.key, 'hex'), u.job_id,
+	u.job_id <> x.id AND (NOT $3::boolean AND coalesce(u.until > statement_timestamp(), false) OR ` + scopeHolds + `),
+	EXISTS (SELECT FROM {dead} d WHERE d.id = u.job_id),
+	EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id AND j.lease_seq = 0 AND j.unique_scope = 'started'),
+	EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id AND j.lease_seq = 0 AND j.state <> 'waiting' AND NOT j.inputs)
 FROM unnest($1::text::bytea[], $2::text::uuid[]) x(key, id)
 CROSS JOIN LATERAL (SELECT key, job_id, until FROM {uniques} WHERE key = x.key) u`
+
+// pinSQL keeps jobs that were never claimed from being claimed before the end of the transaction. In: ids. Out: those
+// that it locked, without those that have been claimed or have ended meanwhile.
+const pinSQL = `
+SELECT id FROM {jobs} WHERE id = ANY ($1::text::uuid[]) AND lease_seq = 0 ORDER BY id FOR SHARE`
+
+// lockReplacedSQL is pinSQL for a call that replaces some of the jobs: one transaction at a time.
+const lockReplacedSQL = `
+SELECT id FROM {jobs} WHERE id = ANY ($1::text::uuid[]) AND lease_seq = 0 ORDER BY id FOR UPDATE`
 
 // lockKeysSQL locks keys for stealKeysSQL, which needs a snapshot from after the lock.
 const lockKeysSQL = `
 SELECT encode(u.key, 'hex') FROM {uniques} u WHERE u.key = ANY ($1::text::bytea[]) ORDER BY u.key FOR UPDATE`
 
-// stealKeysSQL takes locked keys whose holder has ended.
+// stealKeysSQL takes locked keys that nobody holds any more.
 //
 // In: keys, ids, how long to keep them in microseconds, the rule. Out: the keys that it took.
 const stealKeysSQL = `
@@ -63,17 +90,16 @@ UPDATE {uniques} u SET job_id = x.id,
 		WHEN u.until > statement_timestamp() THEN u.until END
 FROM unnest($1::text::bytea[], $2::text::uuid[], $3::text::bigint[]) x(key, id, keep_us)
 WHERE u.key = x.key AND (u.job_id = x.id OR
-	($4::boolean OR coalesce(u.until <= statement_timestamp(), true))
-	AND NOT EXISTS (SELECT FROM {jobs} j WHERE j.id = u.job_id))
+	($4::boolean OR coalesce(u.until <= statement_timestamp(), true)) AND NOT ` + scopeHolds + `)
 RETURNING encode(u.key, 'hex')`
 
 // takeRounds bounds how often keys that come free between two statements are tried.
 const takeRounds = 10
 
 // takeKeys takes keys for jobs that are inserted in the same transaction, and returns who holds those that it could not
-// take. A key that the same job holds already is taken.
-func (p *postgres) takeKeys(ctx context.Context, q querier, claims []keyClaim, rule keyRule) (map[string]jobrt.ID, error) {
-	holders := make(map[string]jobrt.ID)
+// take. A key that the same job holds already is taken. Rows of jobs are locked after those of keys.
+func (p *postgres) takeKeys(ctx context.Context, q querier, claims []keyClaim, rule keyRule) (map[string]keyHolder, error) {
+	holders := make(map[string]keyHolder)
 	claims = slices.Clone(claims)
 	slices.SortFunc(claims, func(a, b keyClaim) int { return bytes.Compare(a.key, b.key) })
 	for round := 0; len(claims) > 0; round++ {
@@ -89,20 +115,7 @@ func (p *postgres) takeKeys(ctx context.Context, q querier, claims []keyClaim, r
 		if len(claims) == 0 {
 			break
 		}
-		keys, ids, _ = keyArrays(claims)
-		err = collect(ctx, q, func(r rows) error {
-			var key unhex
-			var holder jobrt.ID
-			var held bool
-			if err := r.Scan(&key, &holder, &held); err != nil {
-				return err
-			}
-			if held {
-				holders[string(key)] = holder
-			}
-			return nil
-		}, p.n.sql(holdersSQL), keys, ids, bool(rule))
-		if err != nil {
+		if err := p.meetHolders(ctx, q, claims, rule, holders); err != nil {
 			return nil, err
 		}
 		claims = slices.DeleteFunc(claims, func(c keyClaim) bool { _, held := holders[string(c.key)]; return held })
@@ -119,6 +132,46 @@ func (p *postgres) takeKeys(ctx context.Context, q querier, claims []keyClaim, r
 		claims = slices.DeleteFunc(claims, func(c keyClaim) bool { return taken[string(c.key)] })
 	}
 	return holders, nil
+}
+
+// meetHolders adds who holds keys, and locks those that must not be claimed meanwhile. One that has been is left out: the
+// next look finds another state of things.
+func (p *postgres) meetHolders(ctx context.Context, q querier, claims []keyClaim, rule keyRule, holders map[string]keyHolder) error {
+	replaces := make(map[string]bool, len(claims))
+	for _, c := range claims {
+		replaces[string(c.key)] = c.replaces
+	}
+	var untouched []jobrt.ID
+	text := pinSQL
+	replaced := make(map[jobrt.ID]bool)
+	keyOf := make(map[jobrt.ID]string)
+	keys, ids, _ := keyArrays(claims)
+	err := collect(ctx, q, func(r rows) error {
+		var key unhex
+		var h keyHolder
+		var held, pinned, replaceable bool
+		if err := r.Scan(&key, &h.id, &held, &h.dead, &pinned, &replaceable); err != nil || !held {
+			return err
+		}
+		switch {
+		case replaceable && replaces[string(key)]:
+			untouched, keyOf[h.id] = append(untouched, h.id), string(key)
+			replaced[h.id], text = true, lockReplacedSQL
+		case pinned:
+			untouched, keyOf[h.id] = append(untouched, h.id), string(key)
+		default:
+			holders[string(key)] = h
+		}
+		return nil
+	}, p.n.sql(holdersSQL), keys, ids, bool(rule))
+	if err != nil || len(untouched) == 0 {
+		return err
+	}
+	locked, err := idSet(ctx, q, p.n.sql(text), idArray(untouched))
+	for id := range locked {
+		holders[keyOf[id]] = keyHolder{id: id, replaceable: replaced[id]}
+	}
+	return err
 }
 
 // dropKey gives up the key of a job that is not stored after all.

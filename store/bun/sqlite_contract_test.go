@@ -81,6 +81,7 @@ func advanceSQLite(tb testing.TB, s *Store, d time.Duration) {
 		`UPDATE {attempts} SET started_at = started_at - ?1, ended_at = ended_at - ?1`,
 		`UPDATE {workers} SET started_at = started_at - ?1, renewed_at = renewed_at - ?1, lease_until = lease_until - ?1`,
 		`UPDATE {uniques} SET until = until - ?1 WHERE until <> 0`,
+		`UPDATE {replacements} SET at = at - ?1`,
 		`UPDATE {outcomes} SET ended_at = ended_at - ?1`,
 		`UPDATE {batches} SET created_at = created_at - ?1, finished_at = finished_at - ?1`,
 		`UPDATE {effects} SET at = at - ?1`,

@@ -8,13 +8,13 @@ import (
 )
 
 // readArgs implements dialect.
-func (d *sqliteDialect) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, err error) {
-	query := `SELECT args, unique_key FROM {jobs} WHERE id = ?1`
+func (d *sqliteDialect) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, holds bool, err error) {
+	query := `SELECT args, unique_key, 1 FROM {jobs} WHERE id = ?1`
 	if dead {
-		query = `SELECT args, unique_key FROM {dead} WHERE id = ?1`
+		query = `SELECT args, unique_key, unique_scope IS 'resolved' FROM {dead} WHERE id = ?1`
 	}
-	_, err = first(ctx, q, []any{&args, &key}, d.names.sql(query), id.String())
-	return args, key, err
+	_, err = first(ctx, q, []any{&args, &key, &holds}, d.names.sql(query), id.String())
+	return args, key, holds, err
 }
 
 // writeArgs implements dialect.
@@ -42,8 +42,8 @@ func (d *sqliteDialect) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit
 	if err != nil {
 		return jobrt.ID{}, err
 	}
-	if holder, taken := held[string(e.NewKey)]; taken && holder != e.ID {
-		return holder, nil
+	if holder, taken := held[string(e.NewKey)]; taken && holder.id != e.ID {
+		return holder.id, nil
 	}
 	_, err = q.exec(ctx, d.names.sql(`DELETE FROM {uniques} WHERE key = ?1 AND job_id = ?2`), hex.EncodeToString(e.WasKey), e.ID.String())
 	if err == nil {

@@ -48,11 +48,11 @@ const sqliteDie = `
 	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, worker, timeout_us, keep_result,
 		args_schema, decode_schema, unique_key, error, fingerprint, args, tags, origin, followed, inputs, batch_id,
-		expires_us, trace, limit_key)
+		expires_us, trace, limit_key, unique_scope)
 	SELECT j.id, j.service, j.kind, j.queue, v ->> 1, j.priority, j.run_at, j.created_at, ?2, v ->> 6, v ->> 7,
 		j.attempt + (v ->> 8), j.max_retries, j.crashes, j.suspect, j.lease_seq + 1, j.lease_seq, v ->> 5, j.timeout_us,
 		j.keep_result, j.args_schema, v ->> 4, j.unique_key, v ->> 2, v ->> 3, j.args, j.tags, j.origin, j.followed,
-		j.inputs, j.batch_id, j.expires_us, j.trace, j.limit_key
+		j.inputs, j.batch_id, j.expires_us, j.trace, j.limit_key, j.unique_scope
 	FROM (SELECT key, value AS v FROM json_each(?1) LIMIT -1) e
 	CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = v ->> 0 AND j.state = 'running'`
 
@@ -63,12 +63,14 @@ const sqliteRemove = `
 	DELETE FROM {jobs} WHERE seq IN (SELECT j.seq FROM json_each(?1) e
 		CROSS JOIN {jobs} j ON j.id = e.key AND j.lease_seq = e.value AND j.state = 'running')`
 
-// sqliteFreeKeys frees the unique keys of jobs that are no longer live, unless they are taken for a time yet.
+// sqliteFreeKeys frees the unique keys of jobs that are no longer live, unless they are taken for a time yet, or until
+// their dead jobs are resolved.
 //
 //	?1 {id: lease_seq, …}   ?2 now
 const sqliteFreeKeys = `
 	DELETE FROM {uniques} WHERE job_id IN (SELECT key FROM json_each(?1)) AND until <= ?2
-		AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = job_id)`
+		AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = job_id)
+		AND NOT EXISTS (SELECT 1 FROM {dead} d WHERE d.id = job_id AND d.unique_scope = 'resolved')`
 
 // sqliteBack makes jobs due again. A NULL delay hands a job back: ready, and due when it was. One that has failed in
 // order, without harm to its worker, is no suspect any more. (The LIMIT keeps SQLite from

@@ -13,16 +13,11 @@ import (
 //
 //	?1 [id, …]
 const sqliteKnown = `
-	SELECT id, kind, args FROM {jobs} WHERE id IN (SELECT value FROM json_each(?1))
-	UNION ALL SELECT id, kind, args FROM {history} WHERE id IN (SELECT value FROM json_each(?1))
-	UNION ALL SELECT id, kind, args FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`
-
-// sqliteHolders finds who holds unique keys: a live job, or one that took the key less than its UniqueFor ago.
-//
-//	?1 [key, …]   ?2 now
-const sqliteHolders = `
-	SELECT u.key, u.job_id FROM json_each(?1) e CROSS JOIN {uniques} u ON u.key = e.value
-	WHERE u.until > ?2 OR EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = u.job_id)`
+	SELECT k.id, k.kind, k.args, EXISTS (SELECT 1 FROM {replacements} r WHERE r.id = k.id) FROM (
+		SELECT id, kind, args FROM {jobs} WHERE id IN (SELECT value FROM json_each(?1))
+		UNION ALL SELECT id, kind, args FROM {history} WHERE id IN (SELECT value FROM json_each(?1))
+		UNION ALL SELECT id, kind, args FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))
+	) k`
 
 // sqliteTakeKeys gives unique keys, which nobody holds, to jobs.
 //
@@ -36,7 +31,7 @@ const sqliteTakeKeys = `
 // doubles the speed of a batch from one call.
 //
 //	?1 [[service, kind, queue, priority, run_at or null, delay, args_schema, max_retries, unique_key, timeout,
-//	     keep_result, tags, origin, waits, followed, inputs, batch, expires, trace, limit_key, {id: args, …}], …]
+//	     keep_result, tags, origin, waits, followed, inputs, batch, expires, trace, limit_key, unique_scope, {id: args, …}], …]
 //	?2 now
 const sqliteInsert = `
 	WITH g AS MATERIALIZED (
@@ -44,16 +39,18 @@ const sqliteInsert = `
 			coalesce(v ->> 4, ?2 + (v ->> 5)) AS run_at, v ->> 6 AS args_schema, v ->> 7 AS max_retries,
 			v ->> 8 AS unique_key, v ->> 9 AS timeout, v ->> 10 AS keep_result, v ->> 11 AS tags, v ->> 12 AS origin,
 			v ->> 13 AS waits, v ->> 14 AS followed, v ->> 15 AS inputs, v ->> 16 AS batch_id, v ->> 5 AS delay,
-			v ->> 17 AS expires, v ->> 18 AS trace, v ->> 19 AS limit_key, v -> 20 AS members
+			v ->> 17 AS expires, v ->> 18 AS trace, v ->> 19 AS limit_key,
+			v ->> 20 AS unique_scope, v -> 21 AS members
 		FROM (SELECT value AS v FROM json_each(?1) LIMIT -1)
 	)
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, max_retries, timeout_us,
 		keep_result, args_schema, unique_key, args, tags, origin, followed, inputs, batch_id, delay_us,
-		expires_us, trace, limit_key)
+		expires_us, trace, limit_key, unique_scope)
 	SELECT e.key, g.service, g.kind, g.queue,
 		CASE WHEN g.waits THEN 'waiting' WHEN g.run_at <= ?2 THEN 'ready' ELSE 'scheduled' END, g.priority,
 		g.run_at, ?2, g.max_retries, g.timeout, g.keep_result, g.args_schema, g.unique_key, e.value, g.tags, g.origin,
-		g.followed, g.inputs, g.batch_id, iif(g.waits, g.delay, 0), g.expires, g.trace, g.limit_key
+		g.followed, g.inputs, g.batch_id, iif(g.waits, g.delay, 0), g.expires, g.trace, g.limit_key,
+		g.unique_scope
 	FROM g CROSS JOIN json_each(g.members) e`
 
 func (d *sqliteDialect) insert(ctx context.Context, q querier, batches []jobrt.NewBatch, batch []jobrt.NewJob) (results []jobrt.Inserted, err error) {
@@ -79,6 +76,10 @@ func (d *sqliteDialect) insertIn(
 	if err != nil {
 		return nil, err
 	}
+	merged, err := d.merged(ctx, q, batch)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]jobrt.Inserted, len(batch))
 	fresh := make([]*jobrt.NewJob, 0, len(batch))
 	var instead map[jobrt.ID]jobrt.ID // for jobs that are not stored, those that stand for them; zero for none
@@ -99,15 +100,25 @@ func (d *sqliteDialect) insertIn(
 		}
 		results[i].ID = n.ID
 		if k, there := known[n.ID]; there {
-			if n.Kind != k.kind || !bytes.Equal(n.Args, k.args) {
+			if n.Kind != k.kind || !k.replaced && !bytes.Equal(n.Args, k.args) {
 				return nil, &jobrt.IDTakenError{ID: n.ID, Kind: k.kind}
 			}
 			stand(n.ID, n.ID)
 			continue
 		}
-		if holder, taken := held[string(n.UniqueKey)]; taken && n.UniqueKey != nil {
-			results[i] = jobrt.Inserted{ID: holder, Existed: true}
-			stand(n.ID, holder)
+		if into, gone := merged[n.ID]; gone {
+			results[i] = jobrt.Inserted{ID: into, Existed: true, Replaced: true}
+			stand(n.ID, into)
+			continue
+		}
+		if h, taken := held[string(n.UniqueKey)]; taken && n.UniqueKey != nil {
+			results[i] = jobrt.Inserted{ID: h.id, Existed: true, MetDead: h.dead, Replaced: h.replaceable && n.Replaces()}
+			stand(n.ID, h.id)
+			if results[i].Replaced {
+				if err := d.replace(ctx, q, now, h.id, n); err != nil {
+					return nil, err
+				}
+			}
 			continue
 		}
 		keyed = keyed || n.UniqueKey != nil
@@ -155,6 +166,8 @@ func (d *sqliteDialect) insertIn(
 type knownJob struct {
 	kind string
 	args raw
+	// replaced is set when args are no longer those that it was enqueued with.
+	replaced bool
 }
 
 // known returns which of the jobs that may have been sent before are there.
@@ -172,36 +185,11 @@ func (d *sqliteDialect) known(ctx context.Context, q querier, batch []jobrt.NewJ
 	err := collect(ctx, q, func(r rows) error {
 		var id jobrt.ID
 		var k knownJob
-		err := r.Scan(&id, &k.kind, &k.args)
+		err := r.Scan(&id, &k.kind, &k.args, &k.replaced)
 		known[id] = k
 		return err
 	}, d.names.sql(sqliteKnown), idsText(ids))
 	return known, err
-}
-
-// holders returns who holds the unique keys of a batch.
-func (d *sqliteDialect) holders(ctx context.Context, q querier, now int64, batch []jobrt.NewJob) (map[string]jobrt.ID, error) {
-	var keys []string
-	for i := range batch {
-		if key := batch[i].UniqueKey; key != nil {
-			keys = append(keys, hex.EncodeToString(key))
-		}
-	}
-	if keys == nil {
-		return nil, nil
-	}
-	held := make(map[string]jobrt.ID)
-	err := collect(ctx, q, func(r rows) error {
-		var key string
-		var id jobrt.ID
-		if err := r.Scan(&key, &id); err != nil {
-			return err
-		}
-		digest, err := hex.DecodeString(key)
-		held[string(digest)] = id
-		return err
-	}, d.names.sql(sqliteHolders), listText(keys), now)
-	return held, err
 }
 
 // taken names the job whose id is in use already, when that is what the insert failed on.
@@ -226,7 +214,7 @@ func (d *sqliteDialect) taken(ctx context.Context, q querier, batch []*jobrt.New
 // insertGroup is what the jobs of a group have in common.
 type insertGroup struct {
 	service, kind, queue, schema, key, tags string
-	trace, limitKey                         string
+	trace, limitKey, scope                  string
 	origin                                  jobrt.Origin
 	priority, maxRetries                    int
 	runAt, delay, timeout, expires          int64
@@ -240,7 +228,7 @@ func groupOf(n *jobrt.NewJob, i int, g *graph, now int64) insertGroup {
 	to := insertGroup{
 		service: n.Service, kind: n.Kind, queue: n.Queue, schema: n.ArgsSchema, origin: n.Origin, priority: n.Priority,
 		maxRetries: n.MaxRetries, timeout: micros(n.Timeout), keepResult: n.KeepResult, batch: n.Batch,
-		expires: expiresMicros(n), trace: n.Trace, limitKey: n.LimitKey,
+		expires: expiresMicros(n), trace: n.Trace, limitKey: n.LimitKey, scope: string(n.UniqueScope),
 	}
 	if g != nil {
 		to.waits, to.followed, to.inputs = g.waits[i], g.followed[i], takesOutcomes(n.Parents)
@@ -292,6 +280,7 @@ func (g *insertGroup) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, ','), g.expires, 10)
 	b = appendOptional(append(b, ','), g.trace)
 	b = appendOptional(append(b, ','), g.limitKey)
+	b = appendOptional(append(b, ','), g.scope)
 	return append(b, ',')
 }
 

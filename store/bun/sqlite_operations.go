@@ -218,6 +218,9 @@ func (d *sqliteDialect) endDead(ctx context.Context, q querier, at int64, dead [
 	if err != nil {
 		return err
 	}
+	if err := d.freeKeys(ctx, q, at, dead); err != nil {
+		return err
+	}
 	return d.count(ctx, q, at, counts)
 }
 

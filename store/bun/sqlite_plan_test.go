@@ -152,7 +152,7 @@ func TestSQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds(t *testing.T) {
 func TestSQLiteStatementsWalkNoTable(t *testing.T) {
 	s := newSQLiteStore(t)
 	for _, text := range []string{
-		sqliteKnown, sqliteHolders, sqliteTakeKeys, sqliteInsert, sqliteAnyReady, sqliteReadyOne, sqliteReadyMany, sqliteTake,
+		sqliteKnown, sqliteHolders, sqliteMerged, sqliteTakeKeys, sqliteReplace, sqliteNoteReplacement, sqliteInsert, sqliteAnyReady, sqliteReadyOne, sqliteReadyMany, sqliteTake,
 		sqliteStart, sqliteFail, sqliteEnd, sqliteCharge, sqliteDie, sqliteRemove, sqliteFreeKeys, sqliteBack, sqliteSettled, sqliteCrash,
 		sqliteUnclaim, sqliteQuarantine, sqliteHurry, sqliteDeadKeys, sqliteRevive, sqliteRetakeKeys, sqlitePromote,
 		sqliteTakeDuty, sqliteRenew, sqliteAlive, sqliteAttempts,

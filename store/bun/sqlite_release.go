@@ -221,6 +221,9 @@ func (r *releaseRound) sweepDead(ctx context.Context, limit int) error {
 	if _, err := r.q.exec(ctx, r.d.names.sql(`DELETE FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`), text); err != nil {
 		return err
 	}
+	if err := r.d.freeKeys(ctx, r.q, r.now, ids); err != nil {
+		return err
+	}
 	r.ended += len(ids)
 	r.done += len(ids)
 	return r.d.count(ctx, r.q, r.now, counts)

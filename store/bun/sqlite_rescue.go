@@ -42,11 +42,11 @@ const sqliteUnclaim = `
 const sqliteQuarantine = `
 	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, started_at,
 		ran_us, attempt, max_retries, crashes, suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema,
-		unique_key, error, args, tags, origin, followed, inputs, batch_id, expires_us, trace, limit_key)
+		unique_key, error, args, tags, origin, followed, inputs, batch_id, expires_us, trace, limit_key, unique_scope)
 	SELECT id, service, kind, queue, 'quarantined', priority, run_at, created_at, ?2, started_at,
 		coalesce(?2 - started_at, 0), attempt, max_retries, crashes + (started_at IS NOT NULL AND suspect), 1,
 		lease_seq + 1, settled_seq, timeout_us, keep_result, args_schema, unique_key, ?3, args, tags, origin,
-		followed, inputs, batch_id, expires_us, trace, limit_key
+		followed, inputs, batch_id, expires_us, trace, limit_key, unique_scope
 	FROM {jobs} WHERE seq IN (SELECT value FROM json_each(?1))`
 
 // sqliteTellQuarantined records the ends of lost jobs that others wait for.

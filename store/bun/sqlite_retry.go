@@ -7,11 +7,12 @@ import (
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
 
-// sqliteDeadKeys lists dead jobs, with the live job that holds the unique key of each, if there is one.
+// sqliteDeadKeys lists dead jobs, with the other job whose scope holds the unique key of each, if there is one.
 //
 //	?1 [id, …]
 const sqliteDeadKeys = `
-	SELECT d.id, d.unique_key, (SELECT u.job_id FROM {uniques} u CROSS JOIN {jobs} j ON j.id = u.job_id WHERE u.key = d.unique_key)
+	SELECT d.id, d.unique_key, (SELECT u.job_id FROM {uniques} u
+		WHERE u.key = d.unique_key AND u.job_id <> d.id AND ` + sqliteScopeHolds + `)
 	FROM json_each(?1) e CROSS JOIN {dead} d ON d.id = e.value ORDER BY e.key`
 
 // sqliteRevive copies dead jobs back to the live ones, ready.
@@ -20,10 +21,10 @@ const sqliteDeadKeys = `
 const sqliteRevive = `
 	INSERT INTO {jobs} (id, service, kind, queue, state, priority, run_at, created_at, attempt, max_retries, crashes,
 		suspect, lease_seq, settled_seq, timeout_us, keep_result, args_schema, unique_key, args, tags, origin, followed,
-		inputs, batch_id, expires_us, trace, limit_key)
+		inputs, batch_id, expires_us, trace, limit_key, unique_scope)
 	SELECT id, service, kind, queue, 'ready', priority, ?2, created_at, iif(?3, 0, attempt), max_retries,
 		iif(?3, 0, crashes), iif(?3, 0, suspect), lease_seq, settled_seq, timeout_us, keep_result, args_schema,
-		unique_key, args, tags, origin, followed, inputs, batch_id, expires_us, trace, limit_key
+		unique_key, args, tags, origin, followed, inputs, batch_id, expires_us, trace, limit_key, unique_scope
 	FROM {dead} WHERE id IN (SELECT value FROM json_each(?1))`
 
 // sqliteRetakeKeys gives revived jobs their unique keys back; a time until which a key is taken anyway stays.

@@ -114,7 +114,8 @@ func (s *sqliteSession) TakeDuty(ctx context.Context, name string, every time.Du
 const sqliteExpireKeys = `
 	DELETE FROM {uniques} WHERE key IN (
 		SELECT key FROM {uniques} u WHERE until > 0 AND until <= ?1
-			AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = u.job_id) LIMIT ?2)`
+			AND NOT EXISTS (SELECT 1 FROM {jobs} j WHERE j.id = u.job_id)
+			AND NOT EXISTS (SELECT 1 FROM {dead} d WHERE d.id = u.job_id AND d.unique_scope = 'resolved') LIMIT ?2)`
 
 const (
 	// sqliteForgetBatch bounds one transaction of Maintain, some milliseconds, so that no claim waits long.
@@ -172,6 +173,7 @@ func (s *sqliteSession) Maintain(ctx context.Context, r jobrt.Retention) error {
 			return n, err
 		},
 		func() (int64, error) { return s.d.forgetMerged(ctx, keep) },
+		func() (int64, error) { return s.d.forgetReplacements(ctx, keep) },
 		s.trimBefore(ctx, sqliteTrimStarts, limitKeep),
 		s.trimBefore(ctx, sqliteTrimLimits, limitKeep),
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),

@@ -15,7 +15,9 @@ func wantsAny(...jobrt.AnyHandle) {}
 
 type forged struct{ jobrt.ID }
 
-func (forged) Existed() bool { return false }
+func (forged) Existed() bool  { return false }
+func (forged) Replaced() bool { return false }
+func (forged) MetDead() bool  { return false }
 
 func use(h jobrt.Handle[receipt], other jobrt.Handle[twin]) {
 	wants(h)
