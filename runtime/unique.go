@@ -103,7 +103,7 @@ func Debounce(d, most time.Duration) EnqueueOption {
 }
 
 func (e *enqueue) debounce(d, most time.Duration) {
-	e.debounced = d
+	e.debounced, e.job.UniqueFor = d, 0
 	e.job.UniqueScope, e.job.OnConflict, e.job.ReplaceWithin = UntilStarted, ReplaceHolder, most
 }
 
@@ -114,6 +114,8 @@ func (e *enqueue) checkConflict() error {
 		return errors.New("Debounce: the job has no unique key")
 	case e.debounced > 0 && (e.job.Delay != 0 || !e.job.RunAt.IsZero()):
 		return errors.New("Debounce: not together with Delay or At")
+	case e.debounced > 0 && (e.job.UniqueFor != 0 || e.job.UniqueScope != UntilStarted || e.job.OnConflict != ReplaceHolder):
+		return errors.New("Debounce: not together with UniqueFor, UniqueUntil or OnConflict")
 	case e.job.OnConflict == ReplaceHolder && e.job.UniqueKey == nil:
 		return errors.New("OnConflict: the job has no unique key")
 	case e.job.OnConflict == ReplaceHolder && len(e.job.Parents) > 0:

@@ -45,6 +45,23 @@ func settings(j *model.Job) *jen.Statement {
 		if s.Unique != nil && s.Unique.For != 0 {
 			set("UniqueFor", duration(s.Unique.For))
 		}
+		if u := s.Unique; u != nil {
+			switch u.Until {
+			case "started":
+				set("UniqueUntil", jen.Qual(pathJobrt, "UntilStarted"))
+			case "resolved":
+				set("UniqueUntil", jen.Qual(pathJobrt, "UntilResolved"))
+			}
+			if u.Replace {
+				set("OnConflict", jen.Qual(pathJobrt, "ReplaceHolder"))
+			}
+			if u.Debounce != 0 {
+				set("Debounce", duration(u.Debounce))
+			}
+			if u.DebounceMax != 0 {
+				set("DebounceMax", duration(u.DebounceMax))
+			}
+		}
 		if s.Concurrency != 0 {
 			set("Concurrency", jen.Lit(s.Concurrency))
 		}

@@ -132,6 +132,11 @@ func (c *checker) job(service string, f *load.Func) *model.Job {
 	c.receiver(f, j)
 	args, result, whole := c.signature(f, j)
 	settings := c.settings(f, j, service, args)
+	for _, key := range []string{"debounce", "on-conflict"} {
+		if len(j.Parents) > 0 && settings.has(key) == jobLevel && settings.text(key) != "keep" {
+			c.report("JG007", settings[key].Pos, key+" has no place here: a job that waits for others replaces none")
+		}
+	}
 	complete := f.Object != nil && whole
 	c.clock(f, j, args)
 	c.schedules(f, j, settings)

@@ -32,6 +32,9 @@ func (c *checker) continuations(h *handler) {
 			if key == "on-failure" {
 				next, why = fitFailure(h.job, to)
 			}
+			if u := to.Settings.Unique; u != nil && (u.Replace || u.Debounce > 0) {
+				why = "it replaces the job that holds its unique key, and so cannot wait for another"
+			}
 			if why != "" {
 				c.valueFault("JG074", s, i, key+": "+to.GoName()+" can't follow "+h.job.GoName()+": "+why,
 					diag.Note{Pos: to.Pos, Message: to.GoName() + " " + takes(to)})

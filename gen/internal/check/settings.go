@@ -132,6 +132,11 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 
 	if u, ok := m["unique"]; ok && u.Text() != "false" {
 		s.Unique = &model.Unique{All: u.Text() == "true", For: m.duration("unique-for")}
+		if until := m.text("unique-until"); until != "ended" {
+			s.Unique.Until = until
+		}
+		s.Unique.Replace = m.text("on-conflict") == "replace"
+		s.Unique.Debounce, s.Unique.DebounceMax = m.duration("debounce"), m.duration("debounce-max")
 		if !s.Unique.All {
 			s.Unique.Fields = c.fieldRefs(f, u.Setting, args)
 		}
@@ -165,6 +170,10 @@ func (c *checker) settings(f *load.Func, j *model.Job, service string, args *typ
 func (c *checker) consistent(m merged) {
 	at := func(key string) *load.Setting { return m[key].Setting }
 	c.needs(m, "unique-for", "unique")
+	c.needs(m, "unique-until", "unique")
+	c.needs(m, "on-conflict", "unique")
+	c.needs(m, "debounce", "unique")
+	c.needs(m, "debounce-max", "debounce")
 	c.needs(m, "breaker-wait", "breaker")
 	c.needs(m, "concurrency-key", "concurrency")
 	c.needs(m, "rate-key", "rate")
@@ -180,7 +189,15 @@ func (c *checker) consistent(m merged) {
 	c.excludes(m, "delays", "backoff-base", "delays names every wait")
 	c.excludes(m, "delays", "backoff-max", "delays names every wait")
 	c.excludes(m, "delays", "backoff-jitter", "delays names every wait")
-	c.excludes(m, "debounce", "unique", "each says what a second enqueue does")
+	for _, key := range []string{"unique-for", "unique-until", "on-conflict"} {
+		c.excludes(m, "debounce", key, "debounce holds the key until the start, and replaces")
+	}
+	for _, key := range []string{"cron", "every"} {
+		c.excludes(m, "debounce", key, "a run of a schedule has its time")
+	}
+	if d, most := m.duration("debounce"), m.duration("debounce-max"); d > 0 && most > 0 && most < d {
+		c.report("JG007", at("debounce-max").Pos, fmt.Sprintf("debounce-max %v is shorter than debounce %v", most, d))
+	}
 	if base, top := m.duration("backoff-base"), m.duration("backoff-max"); base > 0 && top > 0 && base > top {
 		c.report("JG007", at("backoff-base").Pos, fmt.Sprintf("backoff-base %v is longer than backoff-max %v", base, top))
 	}

@@ -1,11 +1,13 @@
 package check
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jobgen/jobgen/gen/internal/diag"
 	"github.com/jobgen/jobgen/gen/internal/model"
 )
 
@@ -28,6 +30,39 @@ func settingsOf(t *testing.T, module, pkg, job string) model.Settings {
 		t.Fatalf("%d jobs, diagnostics %+v", len(m.Jobs), diags)
 	}
 	return m.Jobs[0].Settings
+}
+
+// TestUniqueSettings checks what the keys of conflicts become, and that debounce needs and excludes others.
+func TestUniqueSettings(t *testing.T) {
+	for text, want := range map[string]model.Unique{
+		"unique unique-until=started on-conflict=replace": {All: true, Until: "started", Replace: true},
+		"unique unique-until=resolved":                    {All: true, Until: "resolved"},
+		"unique unique-until=ended on-conflict=keep":      {All: true},
+		"unique debounce=10s debounce-max=1m":             {All: true, Debounce: 10 * time.Second, DebounceMax: time.Minute},
+	} {
+		if diff := cmp.Diff(&want, settingsOf(t, "", "", text).Unique); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
+	}
+	for text, want := range map[string]string{
+		"unique-until=started":                    "unique-until does nothing without unique",
+		"on-conflict=replace":                     "on-conflict does nothing without unique",
+		"debounce=10s":                            "debounce does nothing without unique",
+		"unique debounce-max=10s":                 "debounce-max does nothing without debounce",
+		"unique debounce=10s unique-for=1h":       "debounce and unique-for exclude each other: debounce holds the key until the start, and replaces",
+		"unique debounce=10s on-conflict=replace": "debounce and on-conflict exclude each other: debounce holds the key until the start, and replaces",
+		"unique debounce=10s every=1h":            "debounce and every exclude each other: a run of a schedule has its time",
+		"unique debounce=10s debounce-max=5s":     "debounce-max 5s is shorter than debounce 10s",
+	} {
+		_, diags := checkFiles(t, map[string]string{
+			"doc.go": "package shop\n\n//go:generate jobgen\n",
+			"jobs/jobs.go": "package jobs\n\nimport \"context\"\n\ntype Args struct{ ID int }\n\n//job:" + text +
+				"\nfunc Send(ctx context.Context, a Args) error { return nil }\n",
+		})
+		if !slices.ContainsFunc(diags, func(d diag.Diagnostic) bool { return d.Message == want }) {
+			t.Errorf("%s: diagnostics %+v, want %q", text, diags, want)
+		}
+	}
 }
 
 func TestDefaultsOfTheTable(t *testing.T) {

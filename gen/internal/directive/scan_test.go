@@ -200,7 +200,7 @@ func TestEveryKeyParsesItsExample(t *testing.T) {
 func TestEveryArchitectureKeyIsThere(t *testing.T) {
 	want := strings.Fields(`handler name alias stub version deprecated queue priority tags concurrency concurrency-key rate rate-key serial
 		retry backoff backoff-base backoff-max backoff-jitter delays breaker breaker-wait timeout expires permanent on-exhausted then on-failure
-		unique unique-for once verify in-doubt debounce cron every tz misfire grace overlap jitter from until count calendar singleton
+		unique unique-for unique-until on-conflict once verify in-doubt debounce debounce-max cron every tz misfire grace overlap jitter from until count calendar singleton
 		owner risk slo keep keep-for dead-for oncall escalation runbook workers fail-budget`)
 	if diff := cmp.Diff(want, Names()); diff != "" {
 		t.Error(diff)

@@ -155,6 +155,12 @@ type Unique struct {
 	All    bool          // key = all arguments; Fields is nil then
 	Fields []FieldRef    // key = these fields, in the order written
 	For    time.Duration // the key is held this long after the enqueue; 0: until the job has ended
+	// Until is "started" or "resolved"; "" holds the key until the job has ended.
+	Until string
+	// Replace gives a job that has not started what the next one was to have.
+	Replace bool
+	// Debounce is how long after the last enqueue the job starts, but within DebounceMax of the first; 0: it has none.
+	Debounce, DebounceMax time.Duration
 }
 
 // FieldRef is a field of the argument struct, such as Customer.ID.
