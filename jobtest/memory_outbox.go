@@ -201,6 +201,9 @@ func (m *Memory) SettleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) error
 		case p == nil:
 		case !e.Relayed:
 			p.info.At, p.info.Refused, p.info.Error = now.Add(e.Delay), e.Refused, e.Error
+			if e.Tries > 0 {
+				p.info.Tries = e.Tries
+			}
 		default:
 			for _, i := range p.items {
 				if holder := e.Merged[i.info.ID]; !holder.IsZero() {

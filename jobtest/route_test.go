@@ -338,6 +338,25 @@ func TestADatabaseThatIsAwayGetsItsJobsWhenItIsBack(t *testing.T) {
 	})
 }
 
+func TestAnOutageIsNotHeldAgainstAJobThatIsRefusedAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouted(t)
+		r.mailStore.refuse(func([]jobrt.NewJob) error { return fmt.Errorf("connection refused: %w", jobrt.ErrUnavailable) })
+		stop := r.relay()
+		r.send(mailJob(), 1)
+		time.Sleep(5 * time.Minute)
+		r.mailStore.refuse(func([]jobrt.NewJob) error { return errors.New("what it waits for is still on its way") })
+		time.Sleep(3 * time.Second)
+		r.mailStore.refuse(nil)
+		time.Sleep(time.Minute)
+		stop()
+		if all, _ := r.mail.Jobs(r.ctx, jobrt.Filter{}); len(all) != 1 {
+			lines, err := r.home.Outbox(r.ctx, "", 0)
+			t.Errorf("after a minute the job is still in the outbox: %+v, %v", lines, err)
+		}
+	})
+}
+
 func TestARelayThatIsCutOffBeforeItSettlesDoesNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRouted(t)

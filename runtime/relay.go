@@ -26,6 +26,10 @@ const (
 	// relayAlone is the try from which on a parcel is delivered by itself, so that one that takes too long or brings
 	// this process down does not hold up others.
 	relayAlone = 4
+	// awayTries is the most tries that count of those in which the database was away. The wait of a parcel that is refused
+	// grows with its tries, and one that waits for another on its way is refused when it comes first: the longer a database
+	// was away, the longer it would wait.
+	awayTries = relayAlone - 1
 	// refusedMax is the longest wait before a parcel is tried again that the other database has refused.
 	refusedMax = time.Hour
 )
@@ -319,7 +323,7 @@ func (r *relay) refuse(t *relayTarget, o *OutboxParcel, err error) OutboxEnd {
 func again(group []delivery) []OutboxEnd {
 	ends := make([]OutboxEnd, len(group))
 	for i, d := range group {
-		ends[i] = OutboxEnd{Parcel: d.of.ID, Refused: d.of.Refused, Error: d.of.Error}
+		ends[i] = OutboxEnd{Parcel: d.of.ID, Refused: d.of.Refused, Error: d.of.Error, Tries: d.of.Tries - 1}
 	}
 	return ends
 }
@@ -328,7 +332,7 @@ func again(group []delivery) []OutboxEnd {
 func later(group []delivery, wait time.Duration, why string) []OutboxEnd {
 	ends := make([]OutboxEnd, len(group))
 	for i, d := range group {
-		ends[i] = OutboxEnd{Parcel: d.of.ID, Delay: wait, Error: why}
+		ends[i] = OutboxEnd{Parcel: d.of.ID, Delay: wait, Error: why, Tries: min(d.of.Tries, awayTries)}
 	}
 	return ends
 }

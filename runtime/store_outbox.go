@@ -95,6 +95,9 @@ type OutboxEnd struct {
 	Delay   time.Duration
 	Refused bool
 	Error   string
+	// Tries, when positive, is what Tries of the parcel becomes: a take that came to nothing by no fault of the parcel is
+	// not to be held against it.
+	Tries int
 }
 
 // OutboxBacklog is one queue's part of the outbox.

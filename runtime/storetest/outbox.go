@@ -216,7 +216,7 @@ var outboxCases = []testCase{
 		e.take(9, "email", "sms")
 		e.settle(
 			jobrt.OutboxEnd{Parcel: bad.ID, Delay: time.Hour, Refused: true, Error: "no such partition \x00 \xff"},
-			jobrt.OutboxEnd{Parcel: away.ID, Delay: 20 * time.Minute, Error: "connection refused"},
+			jobrt.OutboxEnd{Parcel: away.ID, Delay: 20 * time.Minute, Error: "connection refused", Tries: 7},
 			jobrt.OutboxEnd{Parcel: good.ID, Relayed: true})
 		if got := e.take(9, "email", "sms"); len(got) != 0 {
 			e.Fatalf("taken early: %+v", got)
@@ -239,7 +239,11 @@ var outboxCases = []testCase{
 			e.Errorf("outbox of sms: %+v, %v", list, err)
 		}
 		e.advance(30 * time.Minute)
-		e.wantParcels(e.take(9, "email", "sms"), away)
+		got := e.take(9, "email", "sms")
+		e.wantParcels(got, away)
+		if got[0].Tries != 8 {
+			e.Errorf("%d tries, want those that were set and one", got[0].Tries)
+		}
 		e.advance(time.Hour)
 		e.wantParcels(e.take(9, "email"), bad)
 	}},

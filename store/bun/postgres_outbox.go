@@ -115,10 +115,12 @@ DELETE FROM {outbox} WHERE ctid = ANY (ARRAY(
 	SELECT o.c FROM unnest($1::text::uuid[]) AS p(id) CROSS JOIN LATERAL (
 		SELECT ctid AS c FROM {outbox} WHERE id = p.id FOR UPDATE
 	) o))`
-	// In: parcels, microseconds, whether each was refused, errors.
+	// In: parcels, microseconds, whether each was refused, errors, tries or 0 to leave them.
 	delayParcelsSQL = `
-UPDATE {outbox} o SET at = statement_timestamp() + d.delay * interval '1 microsecond', refused = d.refused, error = d.error
-FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::boolean[], $4::text::text[]) AS d(id, delay, refused, error)
+UPDATE {outbox} o SET at = statement_timestamp() + d.delay * interval '1 microsecond', refused = d.refused, error = d.error,
+	tries = CASE WHEN d.tries > 0 THEN d.tries ELSE o.tries END
+FROM unnest($1::text::uuid[], $2::text::bigint[], $3::text::boolean[], $4::text::text[], $5::text::integer[])
+	AS d(id, delay, refused, error, tries)
 WHERE o.id = d.id`
 )
 
@@ -129,6 +131,7 @@ func (p *postgres) settleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) err
 	var relayed []jobrt.ID
 	item, job := newColumn(0, 0), newColumn(0, 0)
 	id, delay, refused, message := newColumn(len(ends), 32), newColumn(len(ends), 10), newColumn(len(ends), 1), newColumn(len(ends), 64)
+	tries := newColumn(len(ends), 2)
 	for i := range ends {
 		e := &ends[i]
 		if e.Relayed {
@@ -143,13 +146,14 @@ func (p *postgres) settleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) err
 		delay.int(micros(e.Delay))
 		refused.bool(e.Refused)
 		message.text(plainText(e.Error))
+		tries.int(int64(e.Tries))
 	}
 	return p.inTx(ctx, p.control.workPool(p.db), func(q querier) error {
 		steps := []struct {
 			text string
 			args []any
 		}{
-			{delayParcelsSQL, []any{id.value(), delay.value(), refused.value(), message.value()}},
+			{delayParcelsSQL, []any{id.value(), delay.value(), refused.value(), message.value(), tries.value()}},
 			{mergeItemsSQL, []any{item.value(), job.value()}},
 			{dropItemsSQL, []any{idArray(relayed)}},
 			{dropParcelsSQL, []any{idArray(relayed)}},

@@ -116,8 +116,8 @@ const (
 	sqliteDropItems = `DELETE FROM {outbox_items} WHERE parcel = ?1 AND merged IS NULL`
 	//	?1 parcel
 	sqliteDropParcel = `DELETE FROM {outbox} WHERE id = ?1`
-	//	?1 parcel   ?2 when it may be taken   ?3 whether it was refused   ?4 error
-	sqliteDelayParcel = `UPDATE {outbox} SET at = ?2, refused = ?3, error = ?4 WHERE id = ?1`
+	//	?1 parcel   ?2 when it may be taken   ?3 whether it was refused   ?4 error   ?5 tries, or 0 to leave them
+	sqliteDelayParcel = `UPDATE {outbox} SET at = ?2, refused = ?3, error = ?4, tries = iif(?5 > 0, ?5, tries) WHERE id = ?1`
 )
 
 func (d *sqliteDialect) settleOutbox(ctx context.Context, ends []jobrt.OutboxEnd) error {
@@ -133,7 +133,7 @@ func (d *sqliteDialect) settleOutbox(ctx context.Context, ends []jobrt.OutboxEnd
 
 func (d *sqliteDialect) settleParcel(ctx context.Context, q querier, now int64, e *jobrt.OutboxEnd) error {
 	if !e.Relayed {
-		_, err := q.exec(ctx, d.names.sql(sqliteDelayParcel), e.Parcel.String(), now+micros(e.Delay), e.Refused, plainText(e.Error))
+		_, err := q.exec(ctx, d.names.sql(sqliteDelayParcel), e.Parcel.String(), now+micros(e.Delay), e.Refused, plainText(e.Error), e.Tries)
 		return err
 	}
 	for item, holder := range e.Merged {
