@@ -1,18 +1,18 @@
 package mistakes
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/jobgen/jobgen/internal/proof"
 )
 
 var (
-	code     = regexp.MustCompile(`\bJG\d{3}\b`)
-	rule     = regexp.MustCompile(`\b[A-Z]+(?:_[A-Z]+)+\b`)
-	testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+	code = regexp.MustCompile(`\bJG\d{3}\b`)
+	rule = regexp.MustCompile(`\b[A-Z]+(?:_[A-Z]+)+\b`)
 )
 
 // refusals are the lines by which a script shows when a mistake is found.
@@ -23,7 +23,7 @@ var refusals = map[string]*regexp.Regexp{
 }
 
 func TestJobgensCellsAreProved(t *testing.T) {
-	tests, known, ruled := goTests(t), read(t, codes), read(t, rules)
+	tests, known, ruled := proof.Funcs(t, "../.."), proof.Read(t, codes), proof.Read(t, rules)
 	for _, r := range rows(t) {
 		c := r.jobgen
 		if len(c.proofs) == 0 {
@@ -31,13 +31,13 @@ func TestJobgensCellsAreProved(t *testing.T) {
 		}
 		text := "" // of the scripts together
 		for _, name := range c.proofs {
-			if strings.HasPrefix(name, "Test") {
+			if proof.IsFunc(name) {
 				if !tests[name] {
 					t.Errorf("line %d: there is no %s", r.line, name)
 				}
 				continue
 			}
-			data, err := os.ReadFile(filepath.Join(scripts, name+".txtar"))
+			data, err := os.ReadFile(filepath.Join(proof.Scripts, name+".txtar"))
 			if err != nil {
 				t.Errorf("line %d: %v", r.line, err)
 			}
@@ -66,28 +66,4 @@ func TestJobgensCellsAreProved(t *testing.T) {
 			t.Errorf("line %d: no script shows what generate says", r.line)
 		}
 	}
-}
-
-// goTests lists the tests of this module.
-func goTests(t *testing.T) map[string]bool {
-	t.Helper()
-	names := make(map[string]bool)
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "testdata" || d.Name() == "bench" || d.Name() == "tools") {
-			return filepath.SkipDir
-		}
-		if strings.HasSuffix(path, "_test.go") {
-			for _, m := range testFunc.FindAllStringSubmatch(read(t, path), -1) {
-				names[m[1]] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/jobgen/jobgen/internal/proof"
 )
 
 // TestPeersCellsAreProved holds what the page says of River and asynq against
@@ -54,7 +56,7 @@ func benchTests(t *testing.T) map[string]map[string]string {
 	}
 	tests := make(map[string]map[string]string)
 	for _, path := range files {
-		src := read(t, path)
+		src := proof.Read(t, path)
 		set := token.NewFileSet()
 		file, err := parser.ParseFile(set, path, src, parser.SkipObjectResolution)
 		if err != nil {

@@ -1,18 +1,18 @@
 package mistakes
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/jobgen/jobgen/internal/proof"
 )
 
 // page is the document, and the folders below are what it talks of.
 const (
 	page    = "../../docs/mistakes.md"
-	scripts = "../../cmd/jobgen/testdata"
 	codes   = "../../gen/internal/diag/codes.go"
 	rules   = "../../gen/internal/lock/compare.go"
 	bench   = "../../bench/mistakes"
@@ -47,7 +47,6 @@ type cell struct {
 
 var (
 	stageWord = regexp.MustCompile(`^\*\*([a-z]+)\*\*`)
-	quoted    = regexp.MustCompile("`([^`]+)`")
 	reference = regexp.MustCompile(`\[([\w.-]+/[\w.-]+)#(\d+)\]\(https://github\.com/([\w.-]+/[\w.-]+)/(?:issues|pull)/(\d+)\)`)
 )
 
@@ -55,11 +54,11 @@ var (
 func rows(t *testing.T) []row {
 	t.Helper()
 	var all []row
-	for i, line := range lines(t, page) {
+	for i, line := range proof.Lines(t, page) {
 		if !regexp.MustCompile(`^\| \d+ \|`).MatchString(line) {
 			continue
 		}
-		cells := split(line)
+		cells := proof.Cells(line)
 		if len(cells) != 8 {
 			t.Fatalf("line %d has %d cells", i+1, len(cells))
 		}
@@ -92,32 +91,8 @@ func readCell(t *testing.T, line int, text string) cell {
 	if !slices.Contains(stages, c.stage) {
 		t.Errorf("line %d: no stage is called %q", line, c.stage)
 	}
-	if i := strings.LastIndex(text, " · "); i >= 0 {
-		for _, m := range quoted.FindAllStringSubmatch(text[i:], -1) {
-			c.proofs = append(c.proofs, m[1])
-		}
-	}
+	c.proofs = proof.Names(text)
 	return c
-}
-
-// split cuts a line of a table into its cells.
-func split(line string) []string {
-	cells := strings.Split(strings.Trim(line, "|"), "|")
-	for i := range cells {
-		cells[i] = strings.TrimSpace(cells[i])
-	}
-	return cells
-}
-
-func lines(t *testing.T, path string) []string { return strings.Split(read(t, path), "\n") }
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
 }
 
 func TestTheTableIsWhole(t *testing.T) {
@@ -172,7 +147,7 @@ func TestTheCountIsThatOfTheTable(t *testing.T) {
 		}
 		want = append(want, strconv.Itoa(before)+" of "+strconv.Itoa(all))
 		line := "| " + strings.Join(want, " | ") + " |"
-		if !slices.Contains(lines(t, page), line) {
+		if !slices.Contains(proof.Lines(t, page), line) {
 			t.Errorf("the count has no line\n%s", line)
 		}
 		if system == "jobgen" && before*10 < all*9 {
@@ -182,8 +157,8 @@ func TestTheCountIsThatOfTheTable(t *testing.T) {
 }
 
 func TestThePeersVersionsAreThoseOfTheBench(t *testing.T) {
-	mod := read(t, benched)
-	text := strings.Join(strings.Fields(read(t, page)), " ")
+	mod := proof.Read(t, benched)
+	text := strings.Join(strings.Fields(proof.Read(t, page)), " ")
 	for name, module := range map[string]string{"River": "github.com/riverqueue/river", "asynq": "github.com/hibiken/asynq"} {
 		m := regexp.MustCompile(`(?m)^\s+` + regexp.QuoteMeta(module) + ` (v\S+)`).FindStringSubmatch(mod)
 		if m == nil {
