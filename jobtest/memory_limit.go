@@ -151,11 +151,17 @@ func (l *limitSource) Keys(_ context.Context, k *jobrt.KindBound, name string, w
 		}
 		rows := byKey[key]
 		if k.Serial {
+			var begun []*row
 			for _, r := range l.m.live {
-				ready := r.info.State == jobrt.StateReady && r.info.Queue == l.r.Queue
-				found.Held = found.Held || of(r) && r.info.LeaseSeq > 0 && !ready
+				switch {
+				case !of(r) || r.info.LeaseSeq == 0:
+				case r.info.State == jobrt.StateReady:
+					begun = append(begun, r)
+				default:
+					found.Held = true
+				}
 			}
-			rows = begunFirst(rows)
+			rows = turnOf(begun, rows)
 		}
 		found.Candidates = candidates(rows, w.Each)
 		keys = append(keys, found)
@@ -163,16 +169,14 @@ func (l *limitSource) Keys(_ context.Context, k *jobrt.KindBound, name string, w
 	return keys, nil
 }
 
-// begunFirst puts the job that has begun first, the one made first when there are several.
-func begunFirst(rows []*row) []*row {
-	var begun []*row
-	for _, r := range rows {
-		if r.info.LeaseSeq > 0 {
-			begun = append(begun, r)
-		}
+// turnOf returns those of the ready jobs of a serial key whose turn it may be: all when none has begun, else the first
+// made of those that have, in whatever queue and under whatever name.
+func turnOf(begun, ready []*row) []*row {
+	if len(begun) == 0 {
+		return ready
 	}
-	slices.SortFunc(begun, func(a, b *row) int {
+	first := slices.MinFunc(begun, func(a, b *row) int {
 		return cmp.Or(a.info.CreatedAt.Compare(b.info.CreatedAt), compareIDs(a.info.ID, b.info.ID))
 	})
-	return append(begun, rows...)
+	return slices.DeleteFunc(slices.Clone(ready), func(r *row) bool { return r != first })
 }

@@ -169,19 +169,17 @@ func (b *bounds) limits(kinds []string, tries map[string][]string) *limits {
 	for _, k := range b.kinds {
 		k.Bound = k.bound()
 		if names := tries[k.Names[0]]; len(names) > 0 {
-			tried := k.KindBound
-			tried.Names = names
-			l.tried[k.Names[0]] = tried
+			l.tried[k.Names[0]] = k.only(names)
 		}
-		k.Names = slices.DeleteFunc(slices.Clone(k.Names), func(name string) bool { return !slices.Contains(kinds, name) })
-		if len(k.Names) == 0 {
+		may := k.only(kinds)
+		switch names := may.Claimable(); {
+		case len(names) == 0:
+			continue
+		case may.None():
+			l.plain = append(l.plain, names...)
 			continue
 		}
-		if k.None() {
-			l.plain = append(l.plain, k.Names...)
-			continue
-		}
-		l.bound = append(l.bound, k.KindBound)
+		l.bound = append(l.bound, may)
 		l.home = append(l.home, k.home)
 	}
 	for name, q := range b.queues {
@@ -190,6 +188,13 @@ func (b *bounds) limits(kinds []string, tries map[string][]string) *limits {
 		}
 	}
 	return l
+}
+
+// only is the bound with all names barred that are not among some.
+func (k *kindBounds) only(names []string) KindBound {
+	b := k.KindBound
+	b.Barred = slices.DeleteFunc(slices.Clone(b.Names), func(name string) bool { return slices.Contains(names, name) })
+	return b
 }
 
 // whole reports whether a queue has limits as a whole.

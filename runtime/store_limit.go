@@ -3,6 +3,7 @@ package jobrt
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,8 +50,9 @@ func (b Bound) None() bool { return b.Concurrency == 0 && b.Rate.N == 0 }
 // KindBound bounds one kind, whatever queue its jobs wait in.
 type KindBound struct {
 	Bound
-	// Names are the stored name of the kind, which stands for its limits, and its aliases.
-	Names []string
+	// Names are the stored name of the kind, which stands for its limits, and its aliases. What runs under any of them
+	// counts; nothing is claimed of those in Barred.
+	Names, Barred []string
 	// ConcurrencyPerKey and RatePerKey count for each NewJob.LimitKey apart.
 	ConcurrencyPerKey bool
 	RatePerKey        bool
@@ -61,6 +63,14 @@ type KindBound struct {
 
 // Keyed reports whether the kind's keys matter.
 func (k *KindBound) Keyed() bool { return k.ConcurrencyPerKey || k.RatePerKey || k.Serial }
+
+// Claimable are the stored names of which jobs may be claimed.
+func (k *KindBound) Claimable() []string {
+	if len(k.Barred) == 0 {
+		return k.Names
+	}
+	return slices.DeleteFunc(slices.Clone(k.Names), func(name string) bool { return slices.Contains(k.Barred, name) })
+}
 
 // None reports whether the bound lets everything run.
 func (k *KindBound) None() bool { return k.Bound.None() && !k.Serial }

@@ -1,7 +1,9 @@
 package admit
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
@@ -40,9 +42,11 @@ type Key struct {
 	Name    string
 	Running int
 	Started Started
-	// Held is set, of a serial kind, when a job of the key has begun and is not ready in this queue.
-	Held       bool
-	Candidates []Candidate // of a serial kind the one whose turn it is
+	// Held is set, of a serial kind, when a job of the key has begun and is not ready.
+	Held bool
+	// Candidates, of a serial kind, is the one whose turn it is, if it is ready in the queue under the name: among those
+	// that have begun the one made first, in whatever queue and under whatever name, and if none has the one due first.
+	Candidates []Candidate
 }
 
 // Start notes that jobs start under a counter with a rate. Key is empty for one that takes all keys together.
@@ -181,8 +185,12 @@ func (p *planner) line(ctx context.Context, k *jobrt.KindBound, most int, cursor
 		return l, 0, err
 	}
 	l.Room = room
-	if room == 0 { // for the wait, which matters only when somebody waits
-		most = 1
+	if room == 0 { // only the rate is in the way: whether somebody waits for it
+		waiting, err := p.ready(ctx, k, 1)
+		if len(waiting) == 0 {
+			wait = 0
+		}
+		return l, wait, err
 	}
 	if k.Keyed() {
 		var keyWait time.Duration
@@ -191,10 +199,7 @@ func (p *planner) line(ctx context.Context, k *jobrt.KindBound, most int, cursor
 			wait = keyWait
 		}
 	} else {
-		l.Candidates, err = p.ready(ctx, k, most)
-	}
-	if len(l.Candidates) == 0 && (room == 0 || !k.Keyed()) {
-		wait = 0
+		l.Candidates, err = p.ready(ctx, k, min(most, room))
 	}
 	return l, wait, err
 }
@@ -202,7 +207,7 @@ func (p *planner) line(ctx context.Context, k *jobrt.KindBound, most int, cursor
 // ready lists the ready jobs of a kind without keys, under all its names.
 func (p *planner) ready(ctx context.Context, k *jobrt.KindBound, most int) ([]Candidate, error) {
 	var all []Candidate
-	for _, name := range k.Names {
+	for _, name := range k.Claimable() {
 		found, err := p.src.Ready(ctx, name, most)
 		if err != nil {
 			return nil, err
@@ -264,11 +269,11 @@ func (p *planner) turns(ctx context.Context, k *jobrt.KindBound, most int, curso
 	return Turn(turns), wait, nil
 }
 
-// keys lists the keys of a walk under all names of a kind.
+// keys lists the keys of a walk under all names of a kind: the first of all, so that the next walk goes on behind them.
 func (p *planner) keys(ctx context.Context, k *jobrt.KindBound, w Walk) ([]Key, error) {
 	var all []Key
 	at := make(map[string]int)
-	for _, name := range k.Names {
+	for _, name := range k.Claimable() {
 		found, err := p.src.Keys(ctx, k, name, w)
 		if err != nil {
 			return nil, err
@@ -283,7 +288,8 @@ func (p *planner) keys(ctx context.Context, k *jobrt.KindBound, w Walk) ([]Key, 
 			all[i].Candidates = merge(all[i].Candidates, key.Candidates)[:min(w.Each, len(all[i].Candidates)+len(key.Candidates))]
 		}
 	}
-	return all, nil
+	slices.SortFunc(all, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
+	return all[:min(len(all), w.Keys)], nil
 }
 
 // keyRoom is how many jobs of a key may start, and how long until its rate leaves more when that alone is in the way.

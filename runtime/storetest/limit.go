@@ -223,6 +223,41 @@ var limitCases = []testCase{
 		e.insert(newJob(withKey("[999]")))
 		wantKeys(e, w.claimLimited(w.limited(1, atOncePerKey(1))).Jobs, "[999]")
 	}},
+	{name: "full keys of a kind and of its alias are passed over", run: func(e *env) {
+		w := e.worker()
+		const full = 60
+		r := func(n int) jobrt.LimitedRequest {
+			return w.limited(n, atOncePerKey(1), bound(func(k *jobrt.KindBound) { k.Names = append(k.Names, "billing/old.Send") }))
+		}
+		for i := range full {
+			e.insert(newJobs(2, withKey(fmt.Sprintf("[%03d]", i)))...)
+		}
+		e.insert(newJobs(2, withKey("[998]"), withKind("billing/old.Send"))...)
+		e.wantClaimed(w.claimLimited(r(full+1)).Jobs, full+1)
+		e.insert(newJob(withKey("[500]")))
+		wantKeys(e, w.claimLimited(r(1)).Jobs, "[500]")
+	}},
+	{name: "what runs under a name that may not be claimed counts", run: func(e *env) {
+		w := e.worker()
+		e.insert(newJobs(3, withKind("billing/old.Send"))...)
+		e.insert(newJobs(3)...)
+		barred := false
+		r := func(n int) jobrt.LimitedRequest {
+			return w.limited(n, atOnce(3), bound(func(k *jobrt.KindBound) {
+				k.Names = append(k.Names, "billing/old.Send")
+				if barred {
+					k.Barred = k.Names[1:]
+				}
+			}))
+		}
+		e.wantClaimed(w.claimLimited(r(2)).Jobs, 2)
+		barred = true
+		rest := w.claimLimited(r(10)).Jobs
+		e.wantClaimed(rest, 1)
+		if rest[0].Kind != kind {
+			e.Errorf("claimed %s, which is barred", rest[0].Kind)
+		}
+	}},
 	{name: "jobs from before their kind had keys share one", run: func(e *env) {
 		w := e.worker()
 		e.insert(newJobs(3)...)
@@ -258,6 +293,18 @@ var limitCases = []testCase{
 		wantKeys(e, claim.Jobs, "[1] [2] [1] [2]")
 		if claim = w.claimLimited(r()); len(claim.Jobs) != 0 || claim.Wait <= 50*time.Minute {
 			e.Fatalf("got %d jobs and a wait of %v", len(claim.Jobs), claim.Wait)
+		}
+	}},
+	{name: "a kind whose rate is used up is not walked through by key", run: func(e *env) {
+		w := e.worker()
+		for i := range 40 {
+			e.insert(newJob(withKey(fmt.Sprintf("[%d]", i))))
+		}
+		r := w.limited(2, atOncePerKey(1), rate(2, time.Hour))
+		e.wantClaimed(w.claimLimited(r).Jobs, 2)
+		claim, err := w.session.ClaimLimited(e.ctx, r)
+		if err != nil || len(claim.Jobs) != 0 || claim.More || claim.Wait <= 0 {
+			e.Fatalf("got %+v, %v, want a wait and nothing more to look at", claim, err)
 		}
 	}},
 	{name: "the rate of a queue counts its kinds together", run: func(e *env) {
@@ -303,6 +350,35 @@ var limitCases = []testCase{
 		wantIDs(e, "claimed", idsOf(again), ids[:1])
 		e.mustFinish(die(again[0].Ref, jobrt.DeadExhausted))
 		wantIDs(e, "claimed", idsOf(w.claimLimited(w.limited(10, serial)).Jobs), ids[1:])
+	}},
+	{name: "of serial jobs that have begun the one made first goes first, whatever queue it is in", run: func(e *env) {
+		w := e.worker()
+		ids := []jobrt.ID{e.insert(newJob(withKey("[1]")))[0], e.insert(newJob(withKey("[1]")))[0], e.insert(newJob(withKey("[1]")))[0]}
+		here, there := w.limited(10, serial), w.limited(10, serial)
+		there.Queue = "other"
+		e.mustFinish(die(w.claimLimited(here).Jobs[0].Ref, jobrt.DeadExhausted))
+		e.mustFinish(fail(w.claimLimited(here).Jobs[0].Ref, 0))
+		e.operate(jobrt.Operation{Do: jobrt.OpRequeue}, ids[0])
+		e.operate(jobrt.Operation{Do: jobrt.OpMove, Queue: "other"}, ids[0])
+		e.wantClaimed(w.claimLimited(here).Jobs, 0)
+		first := w.claimLimited(there).Jobs
+		wantIDs(e, "claimed", idsOf(first), ids[:1])
+		e.wantClaimed(w.claimLimited(here).Jobs, 0)
+		e.mustFinish(succeed(first[0].Ref))
+		wantIDs(e, "claimed", idsOf(w.claimLimited(here).Jobs), ids[1:2])
+	}},
+	{name: "a serial job that has begun under an alias goes first", run: func(e *env) {
+		w := e.worker()
+		old := e.insert(newJob(withKey("[1]"), withKind("billing/old.Send")))
+		r := w.limited(10, serial, bound(func(k *jobrt.KindBound) { k.Names = append(k.Names, "billing/old.Send") }))
+		job := w.claimLimited(r).Jobs[0]
+		later := e.insert(newJob(withKey("[1]")))
+		e.advance(time.Second)
+		e.mustFinish(fail(job.Ref, 0))
+		again := w.claimLimited(r).Jobs
+		wantIDs(e, "claimed", idsOf(again), old)
+		e.mustFinish(succeed(again[0].Ref))
+		wantIDs(e, "claimed", idsOf(w.claimLimited(r).Jobs), later)
 	}},
 	{name: "a serial job that is not due yet keeps nobody waiting", run: func(e *env) {
 		w := e.worker()

@@ -36,11 +36,11 @@ func checkLimited(r *jobrt.LimitedRequest) error {
 	return nil
 }
 
-// namesOf are all stored names of a request.
+// namesOf are the stored names of which a request may claim.
 func namesOf(r *jobrt.LimitedRequest) []string {
 	var names []string
 	for i := range r.Kinds {
-		names = append(names, r.Kinds[i].Names...)
+		names = append(names, r.Kinds[i].Claimable()...)
 	}
 	return names
 }

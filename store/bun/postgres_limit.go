@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -65,22 +66,32 @@ func (s *pgSession) claimLimited(ctx context.Context, q querier, r *jobrt.Limite
 			return claim, nil, err
 		}
 	}
-	src := &pgLimits{p: s.p, q: q, r: r}
-	plan, err := admit.Decide(ctx, src, r, locked.cursors)
-	if err != nil {
-		return claim, nil, err
-	}
-	claim.Wait, claim.More = plan.Wait, plan.More
-	if len(plan.Picked) > 0 {
-		if claim.Jobs, takers, err = s.takeLimited(ctx, q, r, plan.Picked); err != nil {
+	// The first plan locks no jobs. Where others have locked what it chose, a second one chooses among the rest.
+	rest, moved := *r, maps.Clone(locked.cursors)
+	for _, skip := range []bool{false, true} {
+		plan, err := admit.Decide(ctx, &pgLimits{p: s.p, q: q, r: &rest, skip: skip}, &rest, moved)
+		if err != nil {
 			return claim, nil, err
 		}
-		if err := s.p.countStarts(ctx, q, startsOf(r, claim.Jobs)); err != nil {
+		claim.Wait, claim.More = plan.Wait, plan.More
+		maps.Copy(moved, plan.Cursors)
+		if len(plan.Picked) == 0 {
+			break
+		}
+		jobs, withInputs, err := s.takeLimited(ctx, q, r, plan.Picked)
+		if err == nil {
+			err = s.p.countStarts(ctx, q, startsOf(r, jobs))
+		}
+		if err != nil {
 			return claim, nil, err
+		}
+		claim.Jobs, takers = append(claim.Jobs, jobs...), append(takers, withInputs...)
+		if rest.Limit -= len(jobs); len(jobs) == len(plan.Picked) {
+			break
 		}
 	}
 	names, cursors := newColumn(len(counters), 32), newColumn(len(counters), 32)
-	for name, cursor := range plan.Cursors {
+	for name, cursor := range moved {
 		if cursor != locked.cursors[name] {
 			names.text(name)
 			cursors.text(cursor)
@@ -159,11 +170,12 @@ UPDATE {jobs} SET limited = true WHERE ctid = ANY (ARRAY(
 // In: stored names, queue, how many to look at, the key.
 const keySQL = `
 UPDATE {jobs} SET limit_key = $4::text WHERE ctid = ANY (ARRAY(
-	SELECT j.c FROM unnest($1::text::text[]) k(kind) CROSS JOIN LATERAL (
+	SELECT l.c FROM unnest($1::text::text[]) k(kind) CROSS JOIN LATERAL (
 		SELECT ctid AS c, limit_key FROM {jobs} WHERE state = 'ready' AND queue = $2::text AND kind = k.kind
 		ORDER BY priority, run_at, id LIMIT $3::integer
-	) j WHERE j.limit_key IS NULL))
-	AND state IS NOT DISTINCT FROM 'ready'`
+	) j CROSS JOIN LATERAL (
+		SELECT ctid AS c FROM {jobs} WHERE ctid = j.c AND state IS NOT DISTINCT FROM 'ready' FOR UPDATE SKIP LOCKED
+	) l WHERE j.limit_key IS NULL))`
 
 // takeLimitedSQL claims ready jobs by id, with their state checked again under the lock. Nothing at all when the worker's
 // lease is lost.

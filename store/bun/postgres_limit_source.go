@@ -2,6 +2,7 @@ package bunstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jobgen/jobgen/internal/admit"
@@ -13,6 +14,17 @@ type pgLimits struct {
 	p *postgres
 	q querier
 	r *jobrt.LimitedRequest
+	// skip leaves out jobs that another transaction has locked, and locks the others. A serial key waits for its job.
+	skip bool
+}
+
+// text is a statement for what skip says.
+func (l *pgLimits) text(text string, serial bool) string {
+	clause := ""
+	if l.skip && !serial {
+		clause = " FOR UPDATE SKIP LOCKED"
+	}
+	return l.p.n.sql(strings.ReplaceAll(text, "{skip}", clause))
 }
 
 var _ admit.Source = (*pgLimits)(nil)
@@ -62,16 +74,17 @@ func (l *pgLimits) Ready(ctx context.Context, name string, most int) ([]admit.Ca
 		c.RunAt = runAt.UnixMicro()
 		found = append(found, c)
 		return err
-	}, l.p.n.sql(`
+	}, l.text(`
 SELECT id, priority, run_at FROM {jobs} WHERE state = 'ready' AND queue = $1::text AND kind = $2::text
-ORDER BY priority, run_at, id LIMIT $3::integer`), l.r.Queue, name, most)
+ORDER BY priority, run_at, id LIMIT $3::integer{skip}`, false), l.r.Queue, name, most)
 	return found, err
 }
 
 // keysSQL lists keys that have ready jobs under one stored name, jumping from one to the next, so that a key with a
 // hundred thousand jobs costs what one with a single job does. For each key: what runs of it, what its rate sees, whether
-// a job of it has begun and is not ready here, and its first jobs. Of a serial kind that is the one that has begun, if
-// there is one, else the one that was due first.
+// a job of it has begun and is not ready, and its first jobs. Of a serial kind that is the one that has begun, the one
+// made first when there are several, in whatever queue and under whatever name, and only if none has the one that was due
+// first. The indexes by key alone have the database's collation.
 //
 // In: queue, name, the key to go on behind, the last key or nothing, how many keys, how many jobs of each, all names of the
 // kind, whether it is serial, the rate's counter or nothing, microseconds as in startedSQL. Out: key, running, starts,
@@ -95,33 +108,37 @@ SELECT k.key, r.n, coalesce(s.n, 0), coalesce(s.wait_us, 0), coalesce(h.held, fa
 	coalesce(c.run_at, '2000-01-01 00:00:00+00')
 FROM k
 CROSS JOIN LATERAL (
-	SELECT count(*) AS n FROM {jobs} WHERE limited AND kind = ANY ($7::text::text[]) AND limit_key = k.key
+	SELECT count(*) AS n FROM {jobs}
+	WHERE limited AND kind = ANY ($7::text::text[]) AND limit_key = k.key COLLATE "default"
 ) r
 LEFT JOIN LATERAL (
 	SELECT sum(n) AS n,
 		ceil(extract(epoch FROM min(at) + $10::bigint * interval '1 microsecond' - statement_timestamp()) * 1000000)::bigint AS wait_us
 	FROM {limit_starts}
-	WHERE $9::text <> '' AND counter = $9::text AND key = k.key
+	WHERE $9::text <> '' AND counter = $9::text AND key = k.key COLLATE "default"
 		AND at > statement_timestamp() - $10::bigint * interval '1 microsecond'
 ) s ON true
 LEFT JOIN LATERAL (
 	SELECT true AS held FROM {jobs}
-	WHERE $8::boolean AND limit_key IS NOT NULL AND lease_seq > 0 AND kind = ANY ($7::text::text[]) AND limit_key = k.key
-		AND NOT (state = 'ready' AND queue = $1::text)
+	WHERE $8::boolean AND limit_key IS NOT NULL AND lease_seq > 0 AND kind = ANY ($7::text::text[])
+		AND limit_key = k.key COLLATE "default" AND state IS DISTINCT FROM 'ready'
 	LIMIT 1
 ) h ON true
 LEFT JOIN LATERAL (
+	SELECT id, priority, run_at, kind, queue FROM {jobs}
+	WHERE $8::boolean AND limit_key IS NOT NULL AND lease_seq > 0 AND kind = ANY ($7::text::text[])
+		AND limit_key = k.key COLLATE "default" AND state IS NOT DISTINCT FROM 'ready'
+	ORDER BY created_at, id LIMIT 1
+) b ON true
+LEFT JOIN LATERAL (
+	SELECT b.id, b.priority, b.run_at WHERE b.kind = $2::text AND b.queue = $1::text
+	UNION ALL
 	SELECT x.id, x.priority, x.run_at FROM (
-		(SELECT id, priority, run_at, 0 AS rank FROM {jobs}
-		WHERE $8::boolean AND limit_key IS NOT NULL AND lease_seq > 0 AND kind = $2::text AND limit_key = k.key
-			AND state IS NOT DISTINCT FROM 'ready' AND queue = $1::text
-		ORDER BY created_at, id LIMIT 1)
-		UNION ALL
-		(SELECT id, priority, run_at, 1 FROM {jobs}
-		WHERE state = 'ready' AND queue = $1::text AND kind = $2::text AND limit_key IS NOT NULL AND limit_key COLLATE "C" = k.key
-		ORDER BY priority, run_at, id LIMIT $6::integer)
+		SELECT id, priority, run_at FROM {jobs}
+		WHERE b.id IS NULL AND state = 'ready' AND queue = $1::text AND kind = $2::text AND limit_key IS NOT NULL
+			AND limit_key COLLATE "C" = k.key
+		ORDER BY priority, run_at, id LIMIT $6::integer{skip}
 	) x
-	ORDER BY x.rank, x.priority, x.run_at, x.id LIMIT $6::integer
 ) c ON true
 WHERE k.key IS NOT NULL AND ($4::text = '' OR k.key <= $4::text COLLATE "C")
 ORDER BY k.n, c.priority, c.run_at, c.id`
@@ -152,6 +169,6 @@ func (l *pgLimits) Keys(ctx context.Context, k *jobrt.KindBound, name string, w 
 			of.Candidates = append(of.Candidates, c)
 		}
 		return nil
-	}, l.p.n.sql(keysSQL), l.r.Queue, name, w.After, w.Until, w.Keys, w.Each, textArray(k.Names), k.Serial, counter, seen)
+	}, l.text(keysSQL, k.Serial), l.r.Queue, name, w.After, w.Until, w.Keys, w.Each, textArray(k.Names), k.Serial, counter, seen)
 	return keys, err
 }

@@ -72,7 +72,7 @@ func scanCandidate(r rows) (c admit.Candidate, err error) {
 
 // sqliteKeys lists keys that have ready jobs under one stored name, jumping from one to the next, so that a key with a
 // hundred thousand jobs costs what one with a single job does. For each key: what runs of it, what its rate sees, when it
-// forgets the first start, and whether a job of it has begun and is not ready here.
+// forgets the first start, and whether a job of it has begun and is not ready.
 //
 //	?1 queue   ?2 stored name   ?3 the key to go on behind   ?4 the last key or ''   ?5 how many keys   ?6 [name, …]
 //	?7 whether the kind is serial   ?8 the rate's counter or ''   ?9 microseconds as in sqliteStarted   ?10 now
@@ -97,7 +97,7 @@ const sqliteKeys = `
 		?7 AND EXISTS (
 			SELECT 1 FROM {jobs} INDEXED BY {index:jobs}_begun
 			WHERE limit_key IS NOT NULL AND lease_seq > 0 AND kind IN (SELECT value FROM json_each(?6)) AND limit_key = k.key
-				AND NOT (state = 'ready' AND queue = ?1))
+				AND state <> 'ready')
 	FROM k WHERE k.key IS NOT NULL AND (?4 = '' OR k.key <= ?4) ORDER BY k.n`
 
 // Keys implements [admit.Source].
@@ -123,13 +123,15 @@ func (l *sqliteLimits) Keys(ctx context.Context, k *jobrt.KindBound, name string
 	return keys, err
 }
 
-// sqliteBegun lists the jobs of a key that have begun and are ready again, the first made first.
+// sqliteBegun finds the job of a key that has begun and is ready again, in whatever queue and under whatever name: the
+// first made when there are several.
 //
-//	?1 queue   ?2 stored name   ?3 key   ?4 limit
+//	?1 [name, …]   ?2 key
 const sqliteBegun = `
-	SELECT id, priority, run_at FROM {jobs} INDEXED BY {index:jobs}_begun
-	WHERE limit_key IS NOT NULL AND lease_seq > 0 AND kind = ?2 AND limit_key = ?3 AND state = 'ready' AND queue = ?1
-	ORDER BY created_at, id LIMIT ?4`
+	SELECT id, priority, run_at, kind, queue FROM {jobs} INDEXED BY {index:jobs}_begun
+	WHERE limit_key IS NOT NULL AND lease_seq > 0 AND kind IN (SELECT value FROM json_each(?1)) AND limit_key = ?2
+		AND state = 'ready'
+	ORDER BY created_at, id LIMIT 1`
 
 // sqliteOfKey lists the first ready jobs of a key.
 //
@@ -140,24 +142,30 @@ const sqliteOfKey = `
 	ORDER BY priority, run_at, id LIMIT ?4`
 
 func (l *sqliteLimits) ofKey(ctx context.Context, k *jobrt.KindBound, name, key string, most int) ([]admit.Candidate, error) {
-	texts := []string{sqliteOfKey}
-	if k.Serial {
-		texts = []string{sqliteBegun, sqliteOfKey}
-	}
 	var found []admit.Candidate
-	for _, text := range texts {
-		if len(found) > 0 {
-			break
-		}
+	if k.Serial {
+		begun := false
 		err := collect(ctx, l.q, func(r rows) error {
-			c, err := scanCandidate(r)
-			c.Key = key
-			found = append(found, c)
+			c := admit.Candidate{Key: key}
+			var id, kind, queue string
+			err := r.Scan(&id, &c.Priority, &c.RunAt, &kind, &queue)
+			if err == nil {
+				c.ID, err = jobrt.ParseID(id)
+			}
+			if begun = true; kind == name && queue == l.r.Queue {
+				found = append(found, c)
+			}
 			return err
-		}, l.s.d.names.sql(text), l.r.Queue, name, key, most)
-		if err != nil {
-			return nil, err
+		}, l.s.d.names.sql(sqliteBegun), listText(k.Names), key)
+		if err != nil || begun {
+			return found, err
 		}
 	}
-	return found, nil
+	err := collect(ctx, l.q, func(r rows) error {
+		c, err := scanCandidate(r)
+		c.Key = key
+		found = append(found, c)
+		return err
+	}, l.s.d.names.sql(sqliteOfKey), l.r.Queue, name, key, most)
+	return found, err
 }
