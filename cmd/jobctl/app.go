@@ -77,7 +77,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 			listCommand(), showCommand(), retryCommand(), cancelCommand(), rescheduleCommand(), moveCommand(), priorityCommand(), editArgsCommand(), bulkCommand(),
 			batchesCommand(), batchCommand(), cancelBatchCommand(),
 			queuesCommand(), kindsCommand(), pauseCommand(), resumeCommand(), workersCommand(), limitsCommand(), overridesCommand(), buildsCommand(),
-			schedulesCommand(), loopsCommand(), breakersCommand(), statsCommand(), outboxCommand(), auditCommand(),
+			schedulesCommand(), loopsCommand(), breakersCommand(), statsCommand(), outboxCommand(), auditCommand(), doctorCommand(),
 			migrateCommand(), helpCommand(),
 		},
 	}

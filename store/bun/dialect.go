@@ -50,6 +50,7 @@ type dialect interface {
 	finish(ctx context.Context, q querier, batch []jobrt.Finish) ([]jobrt.FinishResult, error)
 
 	operateDialect
+	doctorDialect
 	bulkDialect
 	editDialect
 	overrideDialect
