@@ -162,7 +162,7 @@ func (p *postgres) insertGuarded(ctx context.Context, q querier, batches []jobrt
 	for i := range batch {
 		results[i].ID = batch[i].ID
 	}
-	merged, err := p.merged(ctx, q, resends(batch))
+	merged, err := p.merged(ctx, q, batch)
 	if err != nil {
 		return nil, err
 	}

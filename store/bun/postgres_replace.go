@@ -12,6 +12,17 @@ type replacement struct {
 	by     *jobrt.NewJob
 }
 
+// replacingResends returns the ids of jobs that may have replaced others by an earlier send.
+func replacingResends(batch []jobrt.NewJob) []jobrt.ID {
+	var ids []jobrt.ID
+	for i := range batch {
+		if n := &batch[i]; n.Resend && n.Replaces() {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
 // replaceSQL gives locked jobs, which were never claimed, what others were to have.
 //
 // In: the arrays of insertArgs, the job of each, and within how many microseconds of its creation it is due; 0 for any
@@ -71,7 +82,8 @@ SELECT id, job_id FROM {replacements} WHERE id = ANY ($1::text::uuid[]) AND job_
 
 // merged returns into which jobs those that may have been sent before have gone.
 func (p *postgres) merged(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]jobrt.ID, error) {
-	if len(batch) == 0 {
+	again := replacingResends(batch)
+	if len(again) == 0 {
 		return nil, nil
 	}
 	merged := make(map[jobrt.ID]jobrt.ID)
@@ -80,7 +92,7 @@ func (p *postgres) merged(ctx context.Context, q querier, batch []jobrt.NewJob) 
 		err := r.Scan(&id, &job)
 		merged[id] = job
 		return err
-	}, p.n.sql(mergedSQL), idArray(newIDs(batch)))
+	}, p.n.sql(mergedSQL), idArray(again))
 	return merged, err
 }
 

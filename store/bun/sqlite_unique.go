@@ -115,7 +115,7 @@ const sqliteMerged = `
 
 // merged returns into which jobs those that may have been sent before have gone.
 func (d *sqliteDialect) merged(ctx context.Context, q querier, batch []jobrt.NewJob) (map[jobrt.ID]jobrt.ID, error) {
-	again := resends(batch)
+	again := replacingResends(batch)
 	if len(again) == 0 {
 		return nil, nil
 	}
@@ -125,7 +125,7 @@ func (d *sqliteDialect) merged(ctx context.Context, q querier, batch []jobrt.New
 		err := r.Scan(&id, &job)
 		merged[id] = job
 		return err
-	}, d.names.sql(sqliteMerged), idsText(newIDs(again)))
+	}, d.names.sql(sqliteMerged), idsText(again))
 	return merged, err
 }
 

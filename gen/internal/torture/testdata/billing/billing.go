@@ -72,7 +72,7 @@ func Fan(ctx context.Context, a kinds.Nested) error {
 	return err
 }
 
-//job:handler unique=Anonymous.X,Pointer.SKU,ByName
+//job:handler unique=Anonymous.X,Pointer.SKU,ByName unique-until=started on-conflict=replace
 func Deep(_ context.Context, a kinds.Nested) (kinds.Lines, error) {
 	return kinds.Lines{Page: a.Page}, nil
 }
@@ -80,7 +80,7 @@ func Deep(_ context.Context, a kinds.Nested) (kinds.Lines, error) {
 //job:handler deprecated="use Words"
 func Named(context.Context, kinds.Named) (kinds.Optional, error) { return kinds.Optional{}, nil }
 
-//job:handler unique
+//job:handler unique debounce=10s debounce-max=1m
 func OmitZero(_ context.Context, a kinds.OmitZero) (kinds.OmitZero, error) { return a, nil }
 
 //job:handler alias=old.Embedded
