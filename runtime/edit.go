@@ -88,7 +88,7 @@ func EditArgs[A, R any](ctx context.Context, c *Client, actor Actor, job *Job[A,
 	if err := checkArgs(job.Kind, 0, data, c.config.MaxArgs); err != nil {
 		return failed(err)
 	}
-	e.Args = c.sealer.seal(sealArgs, info.Kind, id[:], data)
+	e.Args = c.sealer.sealRow(sealArgs, info.Kind, job.Kind, id[:], data)
 	if err := c.store.EditArgs(ctx, actor, e); err != nil {
 		return failed(err)
 	}

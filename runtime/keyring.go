@@ -147,6 +147,15 @@ func (s *sealer) seal(what, kind string, of []byte, value []byte) []byte {
 	return s.encrypt(what, kind, of, value)
 }
 
+// sealRow is seal for a row that may have an earlier name of the kind: it is bound to the name that the row has for good,
+// and encrypted where either of the two is.
+func (s *sealer) sealRow(what, kind, registered string, of []byte, value []byte) []byte {
+	if !s.seals(kind) && !s.seals(registered) {
+		return value
+	}
+	return s.encrypt(what, kind, of, value)
+}
+
 func (s *sealer) encrypt(what, kind string, of []byte, value []byte) []byte {
 	if len(value) == 0 || string(value) == noArgs {
 		return value

@@ -219,6 +219,62 @@ func TestAKeyIsRotatedBetweenTheAttemptsOfAJob(t *testing.T) {
 	}
 }
 
+func TestARowUnderAnEarlierNameIsEncryptedAndReadAsTheKindIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "tulips"
+		store := &sealedStore{Store: jobtest.NewMemory(), t: t, secret: secret}
+		build := func(kind string) (*bench, *jobrt.Job[work, done]) {
+			ring := keys("2026-11")
+			ring.Kinds = []string{"svc/test." + kind}
+			client, err := jobrt.NewClient(store, jobrt.ClientConfig{Encryption: ring})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t, store)
+			b.client, b.ctx = client, jobrt.WithClient(t.Context(), client)
+			return b, newJob(kind, retries(3))
+		}
+		steps := 0
+		handler := func(ctx context.Context, a work) (done, error) {
+			for _, name := range []string{"one", "two"} {
+				_, err := jobrt.Step(ctx, name, func(context.Context) (string, error) { steps++; return secret, nil })
+				if err != nil {
+					return done{}, err
+				}
+				if name == "one" && a.N == 1 {
+					return done{}, jobrt.Snooze(time.Hour)
+				}
+			}
+			return done{}, nil
+		}
+		before, old := build("Old")
+		handle(before, old, handler)
+		h := before.enqueue(old, work{N: 1, Text: secret})
+		stop := before.run(jobrt.PoolConfig{})
+		time.Sleep(time.Second)
+		mustStop(t, stop)
+
+		after, renamed := build("New")
+		renamed.Aliases = []string{old.Kind}
+		handle(after, renamed, handler)
+		err := jobrt.EditArgs(t.Context(), after.client, jobrt.Actor{Name: "ann"}, renamed, h.ID(), func(a *work) error { a.N = 2; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row, err := store.Job(t.Context(), h.ID()); err != nil {
+			t.Fatal(err)
+		} else {
+			store.check("edited arguments", row.Args)
+		}
+		stop = after.run(jobrt.PoolConfig{})
+		time.Sleep(2 * time.Hour)
+		mustStop(t, stop)
+		if info := after.info(h.ID()); info.State != jobrt.StateSucceeded || steps != 2 {
+			t.Errorf("job is %s (%s) after %d steps, want two: %s", info.State, info.Reason, steps, info.Error)
+		}
+	})
+}
+
 func TestARowWhoseKeyIsMissingWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := jobtest.NewMemory()

@@ -54,7 +54,7 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 	}
 	defer s.leave()
 	if s.known {
-		result, err := decodeStep[T](name, s.a.client.sealer, s.a.kind, s.result)
+		result, err := decodeStep[T](name, s.a.client.sealer, s.a.info.Kind, s.result)
 		s.done = err == nil
 		return result, err
 	}
@@ -245,7 +245,7 @@ func (s *stepCall) save(ctx context.Context, result []byte) error {
 			s.a.steps.remove(len(result))
 		}
 	}()
-	result = s.a.client.sealer.seal(sealStep, s.a.kind, append(s.a.ref.ID[:], s.name...), result)
+	result = s.a.client.sealer.sealRow(sealStep, s.a.info.Kind, s.a.kind, append(s.a.ref.ID[:], s.name...), result)
 	for try := 0; ; try++ {
 		err := bounded(context.WithoutCancel(ctx), func(ctx context.Context) error {
 			return s.a.client.store.SaveStep(ctx, s.a.ref, s.name, result)
