@@ -46,7 +46,8 @@ func (o *Operator) ResumeSchedule(ctx context.Context, id ScheduleID) error {
 
 // EditSchedule puts an edit over what code or data say; it replaces the edit before, and stays until ClearScheduleEdit,
 // whatever is deployed and whatever the program that made the schedule says again. An edit whose times cannot be read or
-// never fire is refused, and arguments that are no JSON object. Arguments that the job then cannot read make an error
+// never fire is refused, and arguments that are no JSON object, those of a schedule that has encrypted ones, and [Redacted]
+// in the place of a secret. Arguments that the job then cannot read make an error
 // that the schedule shows.
 func (o *Operator) EditSchedule(ctx context.Context, id ScheduleID, e ScheduleEdit) error {
 	info, err := o.Schedule(ctx, id)
@@ -120,6 +121,12 @@ func (i *ScheduleInfo) checkEdit(e *ScheduleEdit) error {
 	}
 	if len(e.Args) > DefaultMaxArgs || !json.Valid(e.Args) || !bytes.HasPrefix(bytes.TrimSpace(e.Args), []byte("{")) {
 		return errors.New("arguments must be a JSON object of at most 1 MiB")
+	}
+	if key, sealed := sealedIn(i.Args); sealed {
+		return fmt.Errorf("its arguments are encrypted with key %q: change them in a program that has it, by jobrt.Schedule", clip(key.Key))
+	}
+	if hidden := []byte(Redacted); bytes.Count(e.Args, hidden) > bytes.Count(i.EffectiveArgs(), hidden) {
+		return fmt.Errorf("%s stands where a secret was: write the secret itself", Redacted)
 	}
 	return nil
 }

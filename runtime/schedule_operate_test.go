@@ -169,10 +169,22 @@ func TestEditsOfSchedulesAreChecked(t *testing.T) {
 	for name, e := range map[string]jobrt.ScheduleEdit{
 		"never fires": {Cron: "0 0 31 2 *"}, "unknown zone": {Cron: "0 0 * * *", Zone: "Nowhere"}, "both": {Cron: "@daily", Every: time.Hour},
 		"negative": {Grace: &bad}, "policy": {Misfire: "never"}, "arguments": {Args: []byte(`[1]`)}, "no JSON": {Args: []byte(`{`)},
+		"hidden": {Args: []byte(`{"text":"[secret]"}`)},
 	} {
 		if err := op.EditSchedule(t.Context(), id, e); err == nil {
 			t.Errorf("%s: the edit was accepted", name)
 		}
+	}
+	sealing, err := jobrt.NewClient(b.store, jobrt.ClientConfig{Encryption: keys("2026-11")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := jobrt.Schedule(jobrt.WithClient(t.Context(), sealing), nil, job, "sealed", jobrt.Every(time.Hour), work{Text: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	err = op.EditSchedule(t.Context(), jobrt.ScheduleID{Kind: job.Kind, Name: "sealed"}, jobrt.ScheduleEdit{Args: []byte(`{"text":"y"}`)})
+	if err == nil || !strings.Contains(err.Error(), "encrypted with key") {
+		t.Errorf("arguments in the clear over encrypted ones: %v", err)
 	}
 	if err := op.EditSchedule(t.Context(), jobrt.ScheduleID{Kind: job.Kind, Name: "b"}, jobrt.ScheduleEdit{Cron: "@daily"}); !errors.Is(err, jobrt.ErrNotFound) {
 		t.Errorf("edit of an unknown schedule: %v", err)
