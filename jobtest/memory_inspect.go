@@ -32,6 +32,15 @@ func (r *row) look() jobrt.JobInfo {
 	info := r.info
 	info.Args, info.Result = bytes.Clone(info.Args), bytes.Clone(info.Result)
 	info.Tags, info.Attempts = slices.Clone(info.Tags), slices.Clone(info.Attempts)
+	if r.kept() {
+		info.Timeout = r.timeout
+		if r.uniqueKey != "" {
+			info.UniqueKey = []byte(r.uniqueKey)
+		}
+	}
+	if info.State == jobrt.StateDead {
+		info.Fingerprint = r.fingerprint
+	}
 	return info
 }
 

@@ -123,6 +123,7 @@ type Store interface {
 	SettleEffect(ctx context.Context, ref Ref, end EffectEnd) error
 
 	OperateStore
+	KeepStore
 	BulkStore
 	EditStore
 	ControlStore
@@ -538,8 +539,13 @@ type JobInfo struct {
 	// CancelRequested is why a running job is to be cancelled; empty when nobody has asked for it.
 	CancelRequested string `json:"cancel_requested,omitempty"`
 	// LimitKey is NewJob.LimitKey; not of jobs in history.
-	LimitKey string        `json:"limit_key,omitempty"`
-	Attempts []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
+	LimitKey string `json:"limit_key,omitempty"`
+	// Timeout is NewJob.Timeout and UniqueKey NewJob.UniqueKey; not of jobs in history.
+	Timeout   time.Duration `json:"timeout,omitzero"`
+	UniqueKey []byte        `json:"-"`
+	// Fingerprint of the error of a dead job: see AttemptError.
+	Fingerprint string        `json:"fingerprint,omitempty"`
+	Attempts    []AttemptInfo `json:"attempts,omitempty"` // oldest first; only from Store.Job
 	// Held are the overrides that keep a job that waits, is scheduled or is ready from being claimed, on all workers or on
 	// some: a pause, say; only from Store.Job.
 	Held []Override `json:"held,omitempty"`

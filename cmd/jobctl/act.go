@@ -144,6 +144,8 @@ func reportActs(c *cli.Context, op jobrt.Operation, done string, results []jobrt
 			fmt.Fprintf(c.App.Writer, "job %s was so already: %s in %s\n", r.ID, r.State, oneLine(r.Queue))
 		case op.Do == jobrt.OpCancel && r.State == jobrt.StateRunning:
 			fmt.Fprintf(c.App.Writer, "job %s is asked to end: its worker cancels its context\n", r.ID)
+		case r.State == "":
+			fmt.Fprintf(c.App.Writer, "job %s is %s\n", r.ID, done)
 		default:
 			fmt.Fprintf(c.App.Writer, "job %s is %s: %s in %s\n", r.ID, done, r.State, oneLine(r.Queue))
 		}

@@ -75,6 +75,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		CommandNotFound: func(*cli.Context, string) {},
 		Commands: []*cli.Command{
 			listCommand(), showCommand(), retryCommand(), cancelCommand(), rescheduleCommand(), moveCommand(), priorityCommand(), editArgsCommand(), bulkCommand(),
+			deadCommand(), purgeCommand(), exportCommand(), importCommand(),
 			batchesCommand(), batchCommand(), cancelBatchCommand(),
 			queuesCommand(), kindsCommand(), pauseCommand(), resumeCommand(), workersCommand(), limitsCommand(), overridesCommand(), buildsCommand(),
 			schedulesCommand(), loopsCommand(), breakersCommand(), statsCommand(), outboxCommand(), auditCommand(), doctorCommand(),

@@ -31,6 +31,7 @@ var bulkOperations = []bulkOperation{
 	{"reschedule", rescheduling},
 	{"move", moving},
 	{"priority", prioritising},
+	{"purge", func(*cli.Context) (jobrt.Operation, error) { return jobrt.Operation{Do: jobrt.OpPurge}, nil }},
 }
 
 func bulkCommand() *cli.Command {

@@ -146,6 +146,13 @@ var keepCases = []testCase{
 		e.release(w)
 		e.wantState(child, jobrt.StateReady)
 		e.wantAnew(done, dead)
+		resolved := newJob(unique("k"), func(n *jobrt.NewJob) { n.UniqueScope = jobrt.UntilResolved })
+		holder := e.dead(w, resolved, jobrt.DeadPermanent)
+		if got := e.tryInsert(newJob(unique("k")))[0]; got.ID != holder || !got.MetDead {
+			e.Fatalf("enqueue beside a dead holder of the key: %+v", got)
+		}
+		e.operate(jobrt.Operation{Do: jobrt.OpPurge}, holder)
+		e.insert(newJob(unique("k")))
 		if again := e.operate(jobrt.Operation{Do: jobrt.OpPurge}, unknown)[0]; again.Changed {
 			e.Errorf("purge of nothing: %+v", again)
 		}
@@ -162,5 +169,158 @@ var keepCases = []testCase{
 		e.wantAnew(done, dead)
 		e.wantState(other, jobrt.StateSucceeded)
 		e.wantState(live, jobrt.StateReady)
+	}},
+	{name: "dead jobs are listed with what they died of", run: func(e *env) {
+		w := e.worker()
+		a := e.dead(w, newJob(tagged("t")), jobrt.DeadPermanent)
+		b := e.dead(w, newJob(withKind(kindB)), jobrt.DeadUndecodable)
+		e.insert(newJob())
+		list := func(f jobrt.Filter) []jobrt.Death {
+			e.Helper()
+			deaths, err := e.s.DeadJobs(e.ctx, f)
+			if err != nil {
+				e.Fatalf("dead jobs: %v", err)
+			}
+			return deaths
+		}
+		all := list(jobrt.Filter{})
+		if len(all) != 2 || all[0].ID != b || all[0].Reason != jobrt.DeadUndecodable || all[0].Kind != kindB || all[1].ID != a ||
+			all[1].Fingerprint != failure("").Fingerprint || all[1].Message != "no such customer" ||
+			!all[1].FinishedAt.Equal(e.job(a).FinishedAt) {
+			e.Errorf("dead jobs: %+v", all)
+		}
+		for name, f := range map[string]jobrt.Filter{
+			"kind": {Kind: kind}, "reason": {Reason: jobrt.DeadPermanent}, "tag": {Tag: "t"}, "before": {Before: b},
+		} {
+			if got := list(f); len(got) != 1 || got[0].ID != a {
+				e.Errorf("by %s: %+v", name, got)
+			}
+		}
+		for name, f := range map[string]jobrt.Filter{"queue": {Queue: "other"}, "fingerprint": {Fingerprint: "00"}, "time": {CreatedBefore: e.job(a).CreatedAt}} {
+			if got := list(f); len(got) != 0 {
+				e.Errorf("by another %s: %+v", name, got)
+			}
+		}
+		if got := list(jobrt.Filter{Limit: 1}); len(got) != 1 {
+			e.Errorf("limit 1: %+v", got)
+		}
+	}},
+	{name: "an imported job is as it was shown, is imported once, and runs", run: func(e *env) {
+		w := e.worker()
+		full := newJob(unique("k"), tagged("größe", `x"y`), expires(1000*time.Hour), func(n *jobrt.NewJob) {
+			n.Args, n.Timeout, n.KeepResult, n.Trace, n.LimitKey = []byte(`{"a": "<é>"}`), time.Minute, true, "00-a", "c7"
+			n.Origin = jobrt.Origin{Service: "shop", Build: "v1"}
+		})
+		dead := e.dead(w, full, jobrt.DeadPermanent)
+		garbled := e.dead(w, newJob(inQueue(queue)), jobrt.DeadUndecodable)
+		ready := e.insert(newJob(unique("r")))[0]
+		later := e.insert(newJob(delay(time.Hour)))[0]
+		var shown []jobrt.JobInfo
+		for _, id := range []jobrt.ID{dead, garbled, ready, later} {
+			info := e.job(id)
+			info.Attempts = nil
+			shown = append(shown, info)
+		}
+		e.s = e.h.Open(e.T)
+		take := func(want ...bool) {
+			e.Helper()
+			results, err := e.s.ImportJobs(e.ctx, boss, shown)
+			if err != nil || len(results) != len(shown) {
+				e.Fatalf("import: %+v, %v", results, err)
+			}
+			for i, r := range results {
+				if r.Stored != want[i] || !r.Holder.IsZero() {
+					e.Fatalf("import of job %d: %+v, want %v", i, r, want[i])
+				}
+			}
+		}
+		take(true, true, true, true)
+		for _, want := range shown {
+			got := e.job(want.ID)
+			want.LeaseSeq, want.Worker = got.LeaseSeq, got.Worker
+			if diff := diffInfo(want, got); diff != "" {
+				e.Errorf("%s job (-shown +imported):\n%s", want.State, diff)
+			}
+			entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Target: "job:" + want.ID.String(), Action: "import"})
+			if err != nil || len(entries) != 1 {
+				e.Errorf("audit of an import: %+v, %v", entries, err)
+			}
+		}
+		take(false, false, false, false)
+		w = e.worker()
+		e.retry(dead)
+		e.wantHeld(newJob(unique("k")), dead)
+		if n, err := w.session.Revive(e.ctx, map[string]string{kind: schema}); err != nil || n != 1 {
+			e.Errorf("revived %d, %v; want the job that did not decode", n, err)
+		}
+		for range 3 {
+			e.mustFinish(succeed(w.claimOne().Ref))
+		}
+		e.advance(2 * time.Hour)
+		w.register(w.id)
+		e.promote(w)
+		e.mustFinish(succeed(w.claimOne().Ref))
+		take(false, false, false, false)
+	}},
+	{name: "an import leaves out a job whose unique key is held, and refuses what cannot be", run: func(e *env) {
+		holder := e.insert(newJob(unique("k")))[0]
+		job := jobrt.JobInfo{
+			ID: jobrt.NewID(), Service: service, Kind: kind, Queue: queue, State: jobrt.StateReady, Priority: 5, Args: []byte(`{}`),
+			UniqueKey: newJob(unique("k")).UniqueKey,
+		}
+		results, err := e.s.ImportJobs(e.ctx, boss, []jobrt.JobInfo{job})
+		if err != nil || results[0] != (jobrt.Imported{Holder: holder}) {
+			e.Fatalf("import beside the holder of the key: %+v, %v", results, err)
+		}
+		e.wantNoJob(job.ID)
+		job.UniqueKey = nil
+		for name, edit := range map[string]func(*jobrt.JobInfo){
+			"running":  func(j *jobrt.JobInfo) { j.State = jobrt.StateRunning },
+			"history":  func(j *jobrt.JobInfo) { j.State = jobrt.StateSucceeded },
+			"reason":   func(j *jobrt.JobInfo) { j.State = jobrt.StateDead },
+			"args":     func(j *jobrt.JobInfo) { j.Args = []byte(`{`) },
+			"id":       func(j *jobrt.JobInfo) { j.ID = jobrt.ID{} },
+			"priority": func(j *jobrt.JobInfo) { j.Priority = 0 },
+		} {
+			bad := job
+			edit(&bad)
+			good := job
+			good.ID = jobrt.NewID()
+			if _, err := e.s.ImportJobs(e.ctx, boss, []jobrt.JobInfo{good, bad}); err == nil {
+				e.Errorf("%s is imported", name)
+			}
+			e.wantNoJob(good.ID)
+		}
+		if _, err := e.s.ImportJobs(e.ctx, jobrt.Actor{}, []jobrt.JobInfo{job}); err == nil {
+			e.Error("nobody imports")
+		}
+		if err := e.s.RecordExport(e.ctx, jobrt.Actor{}, jobrt.Filter{}); err == nil {
+			e.Error("nobody exports")
+		}
+	}},
+	{name: "two imports at once store each job once", run: func(e *env) {
+		stores := []jobrt.Store{e.s, e.other()}
+		w := e.worker()
+		for range 5 {
+			dead := jobrt.JobInfo{
+				ID: jobrt.NewID(), Service: service, Kind: kind, Queue: queue, State: jobrt.StateDead, Reason: jobrt.DeadExhausted,
+				Priority: 5, Args: []byte(`{}`), FinishedAt: time.Now(),
+			}
+			live := dead
+			live.ID, live.State, live.Reason = jobrt.NewID(), jobrt.StateReady, ""
+			var stored [2][]jobrt.Imported
+			inParallel(e, 2, func(i int) (err error) {
+				stored[i], err = stores[i].ImportJobs(e.ctx, boss, []jobrt.JobInfo{dead, live})
+				return err
+			})
+			for k := range 2 {
+				if stored[0][k].Stored == stored[1][k].Stored {
+					e.Errorf("job %d: %+v", k, stored)
+				}
+			}
+			e.wantState(dead.ID, jobrt.StateDead)
+			e.mustFinish(succeed(w.claimOne().Ref))
+			w.wantNothing()
+		}
 	}},
 }

@@ -51,6 +51,7 @@ type dialect interface {
 
 	operateDialect
 	doctorDialect
+	keepDialect
 	bulkDialect
 	editDialect
 	overrideDialect

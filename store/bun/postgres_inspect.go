@@ -18,13 +18,14 @@ import (
 const infoSQL = `
 SELECT id, service, kind, queue, state, reason, priority, run_at, created_at, finished_at, attempt, max_retries, crashes,
 	lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, expires_us, trace, cancel,
-	limit_key
+	limit_key, timeout_us, encode(unique_key, 'hex'), fingerprint
 FROM (
 	(SELECT id, service, kind, queue, state, NULL::text AS reason, priority, run_at, created_at,
 		NULL::timestamptz AS finished_at, attempt, max_retries, crashes, lease_seq, lease_owner AS worker, args,
 		NULL::json AS result, keep_result, (
 			SELECT a.error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1) AS error,
-		tags, origin, batch_id, args_schema, expires_us, trace, cancel, limit_key
+		tags, origin, batch_id, args_schema, expires_us, trace, cancel, limit_key, timeout_us, unique_key,
+		NULL::text AS fingerprint
 	FROM {jobs} j
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -36,7 +37,7 @@ FROM (
 UNION ALL
 	(SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
 		crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, 0, trace, NULL,
-		NULL
+		NULL, 0, NULL, NULL
 	FROM {history}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND state = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)
@@ -48,7 +49,7 @@ UNION ALL
 UNION ALL
 	(SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
 		crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema, expires_us, trace,
-		NULL, limit_key
+		NULL, limit_key, timeout_us, unique_key, fingerprint
 	FROM {dead}
 	WHERE ($1::text IS NULL OR id = $1::text::uuid) AND ($2::text IS NULL OR id < $2::text::uuid)
 		AND 'dead' = ANY ($3::text::text[]) AND ($4::text = '' OR kind = $4::text)

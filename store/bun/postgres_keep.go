@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -214,4 +215,57 @@ func (s *pgSession) trimGone(ctx context.Context, keep retention) error {
 		}
 	}
 	return nil
+}
+
+// deadJobsSQL reads dead jobs as scanDead wants them. In: kind, queue, reason, tag, fingerprint ("" for all), from when to
+// when they were stored or NULL, the id to list below or NULL, limit, characters of a message. Out: newest first.
+const deadJobsSQL = `
+SELECT id, kind, reason, fingerprint, finished_at, left(error, $10::integer) FROM {dead}
+WHERE ($1::text = '' OR kind = $1::text) AND ($2::text = '' OR queue = $2::text) AND ($3::text = '' OR reason = $3::text)
+	AND ($4::text = '' OR CASE WHEN json_typeof(tags) = 'array' THEN $4::text IN (SELECT json_array_elements_text(tags)) END)
+	AND ($5::text = '' OR fingerprint = $5::text) AND ($6::text IS NULL OR created_at >= $6::text::timestamptz)
+	AND ($7::text IS NULL OR created_at < $7::text::timestamptz) AND ($8::text IS NULL OR id < $8::text::uuid)
+ORDER BY id DESC LIMIT $9::integer`
+
+// deadJobs implements dialect.
+func (p *postgres) deadJobs(ctx context.Context, f jobrt.Filter) ([]jobrt.Death, error) {
+	jobs := []jobrt.Death{}
+	err := collect(ctx, p.own(), func(r rows) error {
+		j, err := scanDead(r)
+		jobs = append(jobs, j)
+		return err
+	}, p.n.sql(deadJobsSQL), f.Kind, f.Queue, string(f.Reason), f.Tag, f.Fingerprint, nullTime(f.CreatedAfter),
+		nullTime(f.CreatedBefore), nullID(f.Before), f.Limit, deadMessage)
+	return jobs, err
+}
+
+// lockImport implements dialect: a second import of a dead job would not see the first in time, and an operator may have
+// made the job live in between.
+func (p *postgres) lockImport(ctx context.Context, q querier) error {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "jobgen import %s", p.n.table(""))
+	_, err := q.exec(ctx, `SELECT pg_advisory_xact_lock($1::bigint)`, int64(h.Sum64()))
+	return err
+}
+
+// insertDeadSQL stores dead jobs. In: an array of deadRecord. An empty decode_schema is no schema's: workers try those that
+// did not decode once more.
+const insertDeadSQL = `
+INSERT INTO {dead} (id, run_at, created_at, finished_at, lease_seq, ran_us, timeout_us, max_retries, attempt, crashes, priority,
+	suspect, keep_result, reason, queue, kind, service, args_schema, decode_schema, unique_key, error, fingerprint, args, tags,
+	origin, expires_us, trace, limit_key)
+SELECT id, timestamptz 'epoch' + run_at * interval '1 microsecond', timestamptz 'epoch' + created_at * interval '1 microsecond',
+	timestamptz 'epoch' + finished_at * interval '1 microsecond', lease_seq, 0, timeout_us, max_retries, attempt, crashes,
+	priority, false, keep_result = 1, reason, queue, kind, service, args_schema,
+	CASE WHEN reason = 'undecodable' THEN '' END, decode(unique_key, 'hex'), error, fingerprint, args::json, tags::json,
+	origin::json, expires_us, trace, limit_key
+FROM json_to_recordset($1::text::json) x(id uuid, run_at bigint, created_at bigint, finished_at bigint, lease_seq bigint,
+	timeout_us bigint, max_retries integer, attempt integer, crashes integer, priority smallint, keep_result integer,
+	reason text, queue text, kind text, service text, args_schema text, unique_key text, error text, fingerprint text,
+	args text, tags text, origin text, expires_us bigint, trace text, limit_key text)`
+
+// insertDead implements dialect.
+func (p *postgres) insertDead(ctx context.Context, q querier, records string) error {
+	_, err := q.exec(ctx, p.n.sql(insertDeadSQL), records)
+	return err
 }

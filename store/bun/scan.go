@@ -1,6 +1,7 @@
 package bunstore
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -180,14 +181,20 @@ func scanInfo(r rows) (jobrt.JobInfo, error) {
 	var runAt, createdAt, finishedAt instant
 	var worker, batch optionalID
 	var args, result, tags, origin raw
-	var reason, message, schema, trace, cancel, limitKey text
-	var expires int64
+	var reason, message, schema, trace, cancel, limitKey, key, fingerprint text
+	var expires, timeout int64
 	err := r.Scan(&i.ID, &i.Service, &i.Kind, &i.Queue, &i.State, &reason, &i.Priority, &runAt, &createdAt, &finishedAt,
 		&i.Attempt, &i.MaxRetries, &i.Crashes, &i.LeaseSeq, &worker, &args, &result, &i.KeepResult, &message, &tags, &origin,
-		&batch, &schema, &expires, &trace, &cancel, &limitKey)
+		&batch, &schema, &expires, &trace, &cancel, &limitKey, &timeout, &key, &fingerprint)
 	if err != nil {
 		return i, err
 	}
+	if key != "" {
+		if i.UniqueKey, err = hex.DecodeString(string(key)); err != nil {
+			return i, fmt.Errorf("unique key of %s: %w", i.ID, err)
+		}
+	}
+	i.Timeout, i.Fingerprint = time.Duration(timeout)*time.Microsecond, string(fingerprint)
 	i.RunAt, i.CreatedAt, i.FinishedAt = runAt.Time, createdAt.Time, finishedAt.Time
 	i.Reason, i.Error = jobrt.DeadReason(reason), string(message)
 	i.Worker, i.Args, i.Result = worker.ID, args, result

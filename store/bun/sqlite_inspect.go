@@ -18,7 +18,7 @@ const sqliteInfo = `
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, NULL, attempt, max_retries,
 			crashes, lease_seq, lease_owner, args, NULL, keep_result,
 			(SELECT error FROM {attempts} a WHERE a.job_id = j.id ORDER BY a.lease_seq DESC LIMIT 1), tags, origin, batch_id, args_schema,
-			expires_us, trace, cancel, limit_key
+			expires_us, trace, cancel, limit_key, timeout_us, unique_key, NULL
 		FROM {jobs} j
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
@@ -29,7 +29,7 @@ const sqliteInfo = `
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, state, NULL, priority, run_at, created_at, finished_at, attempt, max_retries,
 			crashes, lease_seq, worker, args, result, keep_result, error, tags, origin, batch_id, args_schema, 0, trace, NULL,
-			NULL
+			NULL, 0, NULL, NULL
 		FROM {history}
 		WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND ?4 = '' AND id < coalesce(?5, 'g') AND id >= coalesce(?7, '')
@@ -40,7 +40,7 @@ const sqliteInfo = `
 	UNION ALL SELECT * FROM (
 		SELECT id, service, kind, queue, 'dead', reason, priority, run_at, created_at, finished_at, attempt, max_retries,
 			crashes, lease_seq, worker, args, NULL, keep_result, error, tags, origin, batch_id, args_schema, expires_us,
-			trace, NULL, limit_key
+			trace, NULL, limit_key, timeout_us, unique_key, fingerprint
 		FROM {dead}
 		WHERE (?1 IS NULL OR 'dead' IN (SELECT value FROM json_each(?1))) AND (?2 = '' OR kind = ?2)
 			AND (?3 = '' OR queue = ?3) AND (?4 = '' OR reason = ?4) AND id < coalesce(?5, 'g')

@@ -132,3 +132,53 @@ func sqliteClasses(r jobrt.Retention) (history, dead string, mortal bool) {
 	deadText, _ := json.Marshal(d)
 	return string(historyText), string(deadText), len(d) > 0
 }
+
+// sqliteDeadJobs reads dead jobs as scanDead wants them, newest first.
+//
+//	?1 kind   ?2 queue   ?3 reason   ?4 tag   ?5 fingerprint ('' for all)   ?6, ?7 from when to when they were stored or NULL
+//	?8 the id to list below or NULL   ?9 limit   ?10 characters of a message
+const sqliteDeadJobs = `
+	SELECT id, kind, reason, fingerprint, finished_at, substr(error, 1, ?10) FROM {dead}
+	WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR queue = ?2) AND (?3 = '' OR reason = ?3)
+		AND (?4 = '' OR json_valid(tags) AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?4))
+		AND (?5 = '' OR fingerprint = ?5) AND created_at >= coalesce(?6, created_at) AND (?7 IS NULL OR created_at < ?7)
+		AND id < coalesce(?8, 'g')
+	ORDER BY id DESC LIMIT ?9`
+
+// deadJobs implements dialect.
+func (d *sqliteDialect) deadJobs(ctx context.Context, f jobrt.Filter) ([]jobrt.Death, error) {
+	jobs := []jobrt.Death{}
+	err := d.read(ctx, func(q querier) error {
+		return collect(ctx, q, func(r rows) error {
+			j, err := scanDead(r)
+			jobs = append(jobs, j)
+			return err
+		}, d.names.sql(sqliteDeadJobs), f.Kind, f.Queue, string(f.Reason), f.Tag, f.Fingerprint, optionalMicros(f.CreatedAfter),
+			optionalMicros(f.CreatedBefore), optionalIDArg(f.Before), f.Limit, deadMessage)
+	})
+	return jobs, err
+}
+
+// lockImport implements dialect: the write lock is a lock on all.
+func (d *sqliteDialect) lockImport(context.Context, querier) error { return nil }
+
+// sqliteInsertDead stores dead jobs. An empty decode_schema is no schema's: workers try those that did not decode once
+// more.
+//
+//	?1 [deadRecord, …]
+const sqliteInsertDead = `
+	INSERT INTO {dead} (id, service, kind, queue, reason, priority, run_at, created_at, finished_at, ran_us, attempt,
+		max_retries, crashes, suspect, lease_seq, timeout_us, keep_result, args_schema, decode_schema, unique_key, error,
+		fingerprint, args, tags, origin, expires_us, trace, limit_key)
+	SELECT v ->> 'id', v ->> 'service', v ->> 'kind', v ->> 'queue', v ->> 'reason', v ->> 'priority', v ->> 'run_at',
+		v ->> 'created_at', v ->> 'finished_at', 0, v ->> 'attempt', v ->> 'max_retries', v ->> 'crashes', 0, v ->> 'lease_seq',
+		v ->> 'timeout_us', v ->> 'keep_result', v ->> 'args_schema', iif(v ->> 'reason' = 'undecodable', '', NULL),
+		v ->> 'unique_key', v ->> 'error', v ->> 'fingerprint', v ->> 'args', v ->> 'tags', v ->> 'origin', v ->> 'expires_us',
+		v ->> 'trace', v ->> 'limit_key'
+	FROM (SELECT value AS v FROM json_each(?1) LIMIT -1)`
+
+// insertDead implements dialect.
+func (d *sqliteDialect) insertDead(ctx context.Context, q querier, records string) error {
+	_, err := q.exec(ctx, d.names.sql(sqliteInsertDead), records)
+	return err
+}
