@@ -122,6 +122,6 @@ func TestBulkRetryIsWaryOfJobsInDoubt(t *testing.T) {
 	s.contains(s.run("bulk", "start", "--do", "retry", "--kind", sendKind, "--in-doubt"), exitOK, "retry: 0 jobs")
 	s.contains(s.run("bulk", "start", "--do", "cancel"), exitUsage, "the filter selects every job")
 	s.contains(s.run("bulk", "start", "--do", "cancel", "--state", "succeeded"), exitUsage, "fits no job")
-	s.contains(s.run("bulk", "start", "--do", "burn"), exitUsage, "--do OPERATION: cancel, retry, reschedule, move, priority")
+	s.contains(s.run("bulk", "start", "--do", "burn"), exitUsage, "--do OPERATION: cancel, retry, reschedule, move, priority, purge")
 	s.contains(s.run("bulk", "start", "--do", "reschedule", "--kind", "x"), exitUsage, "--at TIME or --in DURATION")
 }
