@@ -61,6 +61,7 @@ func (m *Memory) edit(a jobrt.Actor, e jobrt.ArgsEdit) error {
 	if err := m.audit(now, a, string(jobrt.OpEdit), "job:"+e.ID.String(), detail); err != nil {
 		return err
 	}
+	m.replacements[e.ID] = replacement{e.ID, now}
 	r.info.Args, r.info.ArgsSchema, r.argsSchema, r.uniqueKey = bytes.Clone(e.Args), e.Schema, e.Schema, key
 	return nil
 }

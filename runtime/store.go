@@ -39,8 +39,8 @@ type Store interface {
 	// tx has written is there when it starts.
 	//
 	// A job with Resend set may have been sent before: when its id is known, live or ended, with the same kind and args,
-	// nothing is stored and the result is as it was the first time, also when its args have been replaced since, or it has
-	// replaced those of another; with another kind or other args the batch fails with
+	// nothing is stored and the result is as it was the first time, also when its args have been replaced or edited since, or it
+	// has replaced those of another; with another kind or other args the batch fails with
 	// an [IDTakenError]. This holds also against a Finish that moves the earlier row at the same moment.
 	//
 	// A job with Parents waits until all their conditions hold. A parent may be live, ended, a batch, or another job of

@@ -35,6 +35,21 @@ var editCases = []testCase{
 			e.Errorf("claimed: %+v", c)
 		}
 	}},
+	{name: "an edited job that is sent again keeps what it was edited to", run: func(e *env) {
+		w := e.worker()
+		n := newJob(args(`{"n":1}`))
+		e.insert(n)
+		edit := jobrt.ArgsEdit{ID: n.ID, Was: n.Args, Args: []byte(`{"n":2}`), Schema: schema}
+		if err := e.s.EditArgs(e.ctx, boss, edit); err != nil {
+			e.Fatal(err)
+		}
+		e.insert(resend(n)...)
+		if c := w.claimOne(); string(c.Args) != string(edit.Args) {
+			e.Fatalf("claimed: %+v", c)
+		}
+		e.insert(resend(n)...)
+		w.wantNothing()
+	}},
 	{name: "an edit moves the unique key, unless somebody holds the new one", run: func(e *env) {
 		w := e.worker()
 		first, second, third := newJob(unique("a")), newJob(unique("b")), newJob(unique("c"))

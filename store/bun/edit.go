@@ -15,6 +15,8 @@ type editDialect interface {
 	// readArgs tells besides whether the job holds its unique key, if it has one: it is live, or dead until it is resolved.
 	readArgs(ctx context.Context, q querier, id jobrt.ID, dead bool) (args raw, key unhex, holds bool, err error)
 	writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, key []byte, dead bool) error
+	// noteEdited remembers that the arguments are no longer those of the enqueue, which may come again.
+	noteEdited(ctx context.Context, q querier, id jobrt.ID) error
 	// swapKey gives a job another unique key, unless somebody holds that: then it returns who.
 	swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (holder jobrt.ID, err error)
 }
@@ -70,6 +72,9 @@ func editArgs(ctx context.Context, d dialect, q querier, a jobrt.Actor, e jobrt.
 		}
 	}
 	if err := d.writeArgs(ctx, q, e, key, dead); err != nil {
+		return err
+	}
+	if err := d.noteEdited(ctx, q, e.ID); err != nil {
 		return err
 	}
 	return d.audit(ctx, q, a, string(jobrt.OpEdit), "job:"+e.ID.String(), map[string]any{

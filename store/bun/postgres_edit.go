@@ -48,6 +48,17 @@ func (p *postgres) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, k
 	return err
 }
 
+// noteEditedSQL is noteReplacementsSQL of a job that only itself has changed. In: id.
+const noteEditedSQL = `
+INSERT INTO {replacements} (id, job_id, at) VALUES ($1::text::uuid, $1::text::uuid, statement_timestamp())
+ON CONFLICT (id) DO UPDATE SET at = excluded.at`
+
+// noteEdited implements dialect.
+func (p *postgres) noteEdited(ctx context.Context, q querier, id jobrt.ID) error {
+	_, err := q.exec(ctx, p.n.sql(noteEditedSQL), id.String())
+	return err
+}
+
 // swapKey implements dialect.
 func (p *postgres) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (jobrt.ID, error) {
 	holders, err := p.takeKeys(ctx, q, []keyClaim{{key: e.NewKey, id: e.ID}}, respectWindow)

@@ -31,6 +31,16 @@ func (d *sqliteDialect) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEd
 	return err
 }
 
+// noteEdited implements dialect.
+func (d *sqliteDialect) noteEdited(ctx context.Context, q querier, id jobrt.ID) error {
+	at, err := now(ctx, q)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, d.names.sql(sqliteNoteReplacement), id.String(), id.String(), at)
+	return err
+}
+
 // swapKey implements dialect.
 func (d *sqliteDialect) swapKey(ctx context.Context, q querier, e jobrt.ArgsEdit) (jobrt.ID, error) {
 	at, err := now(ctx, q)
