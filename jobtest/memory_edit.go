@@ -63,5 +63,8 @@ func (m *Memory) edit(a jobrt.Actor, e jobrt.ArgsEdit) error {
 	}
 	m.replacements[e.ID] = replacement{e.ID, now}
 	r.info.Args, r.info.ArgsSchema, r.argsSchema, r.uniqueKey = bytes.Clone(e.Args), e.Schema, e.Schema, key
+	if e.LimitKey != "" {
+		r.info.LimitKey = e.LimitKey
+	}
 	return nil
 }

@@ -27,6 +27,8 @@ type ArgsEdit struct {
 	Schema string
 	// NewKey takes the place of the job's unique key, if that is WasKey; otherwise the key stays. Nil: it stays.
 	WasKey, NewKey []byte
+	// LimitKey takes the place of NewJob.LimitKey. Empty: it stays.
+	LimitKey string
 }
 
 // OpEdit is what a [StateError] of an edit names.
@@ -37,8 +39,9 @@ var ErrArgsChanged = errors.New("arguments were changed meanwhile")
 
 // EditArgs mends the arguments of a job that waits or is dead, through the codec of its kind: change gets them as a
 // handler would, and what it leaves is stored as an enqueue would, encrypted where the client encrypts. A unique key of
-// unique= is made anew; the edit is refused when a live job holds it. A key by the option Unique stays, and so does what
-// was made of the arguments besides: continuations by annotation have arguments of their own.
+// unique= is made anew; the edit is refused when a live job holds it. So is the key by which limits tell jobs apart. A key by
+// the option Unique stays, and so does what was made of the arguments besides: continuations by annotation have arguments
+// of their own.
 //
 // An enqueue that is sent again with the job's id and the former arguments is refused from then on: see [WithID]. That
 // holds for handlers that enqueued the job and run again, too; so edit jobs whose parents have ended.
@@ -81,6 +84,11 @@ func EditArgs[A, R any](ctx context.Context, c *Client, actor Actor, job *Job[A,
 	if e.NewKey, err = key(); err != nil {
 		return failed(err)
 	}
+	if job.LimitKey != nil {
+		if e.LimitKey, err = limitKeyOf(job.LimitKey, &args); err != nil {
+			return failed(err)
+		}
+	}
 	data, err := job.Args.Append(nil, &args)
 	if err != nil {
 		return failed(err)
@@ -96,8 +104,8 @@ func EditArgs[A, R any](ctx context.Context, c *Client, actor Actor, job *Job[A,
 }
 
 // EditArgs mends the arguments of a job as JSON, for operators without the job's code: edit gets them as they are stored
-// and returns a JSON object. The type stays as it was, and so does a unique key; a handler that cannot read the new text
-// leaves the job dead, undecodable. Encrypted arguments, and [Redacted] in the place of a secret, are refused. Errors are
+// and returns a JSON object. The type stays as it was, and so do a unique key and the key of a limit; a handler that
+// cannot read the new text leaves the job dead, undecodable. Encrypted arguments, and [Redacted] in the place of a secret, are refused. Errors are
 // those of [EditStore] besides.
 func (o *Operator) EditArgs(ctx context.Context, id ID, edit func(args []byte) ([]byte, error)) error {
 	failed := func(err error) error { return fmt.Errorf("edit arguments of job %s: %w", id, err) }

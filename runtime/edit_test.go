@@ -37,6 +37,17 @@ func TestAnEditThroughTheCodecMovesTheUniqueKeyAndRefusesForeignKinds(t *testing
 	}
 }
 
+func TestAnEditThroughTheCodecMovesTheKeyOfALimit(t *testing.T) {
+	b := newBench(t, nil)
+	job := newJob("Mail")
+	job.LimitKey = func(dst []byte, w *work) ([]byte, error) { return append(dst, w.Text...), nil }
+	h := b.enqueue(job, work{Text: "a"})
+	err := jobrt.EditArgs(t.Context(), b.client, jobrt.Actor{Name: "ann"}, job, h.ID(), func(w *work) error { w.Text = "b"; return nil })
+	if got := b.info(h.ID()).LimitKey; err != nil || got != "b" {
+		t.Errorf("the key is %q (%v), want b", got, err)
+	}
+}
+
 func TestAnEditAsJSONDoesNotLoseSecrets(t *testing.T) {
 	b := newBench(t, nil)
 	h := b.enqueue(newJob("Mail"), work{N: 1, Text: "hunter2"})

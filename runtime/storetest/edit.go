@@ -91,6 +91,27 @@ var editCases = []testCase{
 			e.Errorf("retry under a key that is held: %v, %v", changed, err)
 		}
 	}},
+	{name: "an edit moves a job to the key of a limit that its new arguments have", run: func(e *env) {
+		w := e.worker()
+		dead := e.dead(w, newJob(withKey("[1]")), jobrt.DeadPermanent)
+		ready := e.insert(newJob(withKey("[1]")))[0]
+		for _, id := range []jobrt.ID{dead, ready} {
+			was := e.job(id)
+			edit := jobrt.ArgsEdit{ID: id, Was: was.Args, Args: []byte(`{"n":2}`), Schema: schema, LimitKey: "[2]"}
+			if err := e.s.EditArgs(e.ctx, boss, edit); err != nil {
+				e.Fatal(err)
+			}
+			edit.Was, edit.LimitKey = edit.Args, ""
+			if err := e.s.EditArgs(e.ctx, boss, edit); err != nil {
+				e.Fatal(err)
+			}
+			if key := e.job(id).LimitKey; key != "[2]" {
+				e.Errorf("the key is %q, want [2]", key)
+			}
+		}
+		e.retry(dead)
+		wantKeys(e, w.claimLimited(w.limited(2, atOncePerKey(2))).Jobs, "[2] [2]")
+	}},
 	{name: "what runs, has ended, is unknown or would not be JSON is not edited", run: func(e *env) {
 		w := e.worker()
 		zoo := e.zoo(w)

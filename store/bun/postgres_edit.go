@@ -24,13 +24,16 @@ func (p *postgres) readArgs(ctx context.Context, q querier, id jobrt.ID, dead bo
 	return args, key, holds, err
 }
 
-// writeArgsSQL and writeDeadArgsSQL change a locked job. In: id, arguments, schema, an array of the key or of NULL.
+// writeArgsSQL and writeDeadArgsSQL change a locked job. In: id, arguments, schema, an array of the key or of NULL,
+// the key of limits or nothing when it stays.
 const writeArgsSQL = `
-UPDATE {jobs} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1]
+UPDATE {jobs} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1],
+	limit_key = coalesce(nullif($5::text, ''), limit_key)
 WHERE id = $1::text::uuid`
 
 const writeDeadArgsSQL = `
-UPDATE {dead} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1]
+UPDATE {dead} SET args = $2::text::json, args_schema = $3::text, unique_key = ($4::text::bytea[])[1],
+	limit_key = coalesce(nullif($5::text, ''), limit_key)
 WHERE id = $1::text::uuid`
 
 // writeArgs implements dialect.
@@ -44,7 +47,7 @@ func (p *postgres) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, k
 	}
 	c := newColumn(1, 64)
 	c.hex(key)
-	_, err := q.exec(ctx, p.n.sql(text), e.ID.String(), string(e.Args), e.Schema, c.value())
+	_, err := q.exec(ctx, p.n.sql(text), e.ID.String(), string(e.Args), e.Schema, c.value(), e.LimitKey)
 	return err
 }
 

@@ -19,15 +19,17 @@ func (d *sqliteDialect) readArgs(ctx context.Context, q querier, id jobrt.ID, de
 
 // writeArgs implements dialect.
 func (d *sqliteDialect) writeArgs(ctx context.Context, q querier, e jobrt.ArgsEdit, key []byte, dead bool) error {
-	query := `UPDATE {jobs} SET args = ?2, args_schema = ?3, unique_key = ?4 WHERE id = ?1`
+	table := "{jobs}"
 	if dead {
-		query = `UPDATE {dead} SET args = ?2, args_schema = ?3, unique_key = ?4 WHERE id = ?1`
+		table = "{dead}"
 	}
+	query := "UPDATE " + table + ` SET args = ?2, args_schema = ?3, unique_key = ?4, limit_key = coalesce(nullif(?5, ''), limit_key)
+		WHERE id = ?1`
 	var digits any
 	if len(key) > 0 {
 		digits = hex.EncodeToString(key)
 	}
-	_, err := q.exec(ctx, d.names.sql(query), e.ID.String(), string(e.Args), e.Schema, digits)
+	_, err := q.exec(ctx, d.names.sql(query), e.ID.String(), string(e.Args), e.Schema, digits, e.LimitKey)
 	return err
 }
 
