@@ -85,8 +85,9 @@ func Take(lines []Line, most int) []int {
 	return taken
 }
 
-// Slices are the parts that a rate's stretch is counted in: a start counts for the whole of its slice and the stretch
-// after it, so no stretch ever sees more than N, and a place comes back at most a twentieth of the stretch late.
+// Slices are the parts that a rate's stretch is counted in: a start counts as one at the end of its slice, so no stretch
+// ever sees more than N, and a place comes back at most a twentieth of the stretch late. What was counted under a rate of
+// another stretch counts right, too.
 const Slices = 20
 
 // Slice is the length of one, in microseconds.

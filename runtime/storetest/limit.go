@@ -284,6 +284,16 @@ var limitCases = []testCase{
 		claim = w.claimLimited(r())
 		e.wantClaimed(claim.Jobs, 4)
 	}},
+	{name: "what has started under a rate of a longer stretch counts for a shorter one", run: func(e *env) {
+		w := e.worker()
+		e.insert(newJobs(10)...)
+		for range 4 {
+			e.advance(45 * time.Second)
+			w.register(w.id)
+			e.wantClaimed(w.claimLimited(w.limited(1, rate(100, time.Hour))).Jobs, 1)
+			e.wantClaimed(w.claimLimited(w.limited(1, rate(1, time.Minute))).Jobs, 0)
+		}
+	}},
 	{name: "a rate per key bounds each key", run: func(e *env) {
 		w := e.worker()
 		e.insert(newJobs(3, withKey("[1]"))...)

@@ -221,8 +221,8 @@ func (s *pgSession) takeLimited(ctx context.Context, q querier, r *jobrt.Limited
 // In: counters, keys, lengths of the slices in microseconds, numbers.
 const countStartsSQL = `
 INSERT INTO {limit_starts} AS s (counter, key, at, n)
-SELECT x.counter, x.key, timestamptz '2000-01-01 00:00:00+00' + x.slice * interval '1 microsecond' * floor(
-	extract(epoch FROM statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000 / x.slice), x.n
+SELECT x.counter, x.key, timestamptz '2000-01-01 00:00:00+00' + x.slice * interval '1 microsecond' * (1 + floor(
+	extract(epoch FROM statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000 / x.slice)), x.n
 FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[], $4::text::integer[]) x(counter, key, slice, n)
 ON CONFLICT (counter, key, at) DO UPDATE SET n = s.n + excluded.n`
 

@@ -42,10 +42,10 @@ func (l *pgLimits) Of(ctx context.Context, k *jobrt.KindBound) (n int, err error
 	return n, err
 }
 
-// startedSQL tells what a rate sees: the slices that have begun within its stretch and one slice more, so that no start
-// is forgotten too soon, and when it forgets the first of them.
+// startedSQL tells what a rate sees: the slices that have not ended before its stretch, and when it forgets the first of
+// them.
 //
-// In: counter, key, microseconds of the stretch with one slice more. Out: starts, microseconds until the first is
+// In: counter, key, microseconds of the stretch. Out: starts, microseconds until the first is
 // forgotten, or 0.
 const startedSQL = `
 SELECT coalesce(sum(n), 0),
@@ -53,13 +53,10 @@ SELECT coalesce(sum(n), 0),
 FROM {limit_starts}
 WHERE counter = $1::text AND key = $2::text AND at > statement_timestamp() - $3::bigint * interval '1 microsecond'`
 
-// seenFor is how long a rate sees a slice after its beginning, in microseconds.
-func seenFor(r jobrt.Rate) int64 { return r.Per.Microseconds() + admit.Slice(r) }
-
 // Started implements [admit.Source].
 func (l *pgLimits) Started(ctx context.Context, counter string, r jobrt.Rate) (s admit.Started, err error) {
 	var wait int64
-	_, err = first(ctx, l.q, []any{&s.N, &wait}, l.p.n.sql(startedSQL), counter, "", seenFor(r))
+	_, err = first(ctx, l.q, []any{&s.N, &wait}, l.p.n.sql(startedSQL), counter, "", r.Per.Microseconds())
 	s.Wait = time.Duration(wait) * time.Microsecond
 	return s, err
 }
@@ -147,7 +144,7 @@ ORDER BY k.n, c.priority, c.run_at, c.id`
 func (l *pgLimits) Keys(ctx context.Context, k *jobrt.KindBound, name string, w admit.Walk) ([]admit.Key, error) {
 	counter, seen := "", int64(0)
 	if k.RatePerKey && k.Rate.N > 0 {
-		counter, seen = admit.KindCounter(k), seenFor(k.Rate)
+		counter, seen = admit.KindCounter(k), k.Rate.Per.Microseconds()
 	}
 	var keys []admit.Key
 	err := collect(ctx, l.q, func(r rows) error {

@@ -76,7 +76,7 @@ func (s *sqliteSession) claimLimited(ctx context.Context, q querier, now int64, 
 	}
 	for _, start := range startsOf(r, claim.Jobs) {
 		slice := admit.Slice(start.Rate)
-		if _, err := q.exec(ctx, s.d.names.sql(sqliteCountStarts), start.Counter, start.Key, now-now%slice, start.n); err != nil {
+		if _, err := q.exec(ctx, s.d.names.sql(sqliteCountStarts), start.Counter, start.Key, now-now%slice+slice, start.n); err != nil {
 			return claim, err
 		}
 	}
@@ -140,7 +140,7 @@ const sqliteKey = `
 
 // sqliteCountStarts adds starts to the slice that is under way.
 //
-//	?1 counter   ?2 key   ?3 the slice's beginning   ?4 starts
+//	?1 counter   ?2 key   ?3 the slice's end   ?4 starts
 const sqliteCountStarts = `
 	INSERT INTO {limit_starts} (counter, key, at, n) VALUES (?1, ?2, ?3, ?4)
 	ON CONFLICT (counter, key, at) DO UPDATE SET n = n + excluded.n`

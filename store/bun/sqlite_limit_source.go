@@ -33,17 +33,17 @@ func (l *sqliteLimits) Of(ctx context.Context, k *jobrt.KindBound) (n int, err e
 	return n, err
 }
 
-// sqliteStarted tells what a rate sees: the slices that have begun within its stretch and one slice more, so that no
-// start is forgotten too soon, and when it forgets the first of them.
+// sqliteStarted tells what a rate sees: the slices that have not ended before its stretch, and when it forgets the first
+// of them.
 //
-//	?1 counter   ?2 key   ?3 now   ?4 microseconds of the stretch with one slice more
+//	?1 counter   ?2 key   ?3 now   ?4 microseconds of the stretch
 const sqliteStarted = `
 	SELECT coalesce(sum(n), 0), coalesce(min(at) + ?4 - ?3, 0) FROM {limit_starts} WHERE counter = ?1 AND key = ?2 AND at > ?3 - ?4`
 
 // Started implements [admit.Source].
 func (l *sqliteLimits) Started(ctx context.Context, counter string, r jobrt.Rate) (s admit.Started, err error) {
 	var wait int64
-	_, err = first(ctx, l.q, []any{&s.N, &wait}, l.s.d.names.sql(sqliteStarted), counter, "", l.now, seenFor(r))
+	_, err = first(ctx, l.q, []any{&s.N, &wait}, l.s.d.names.sql(sqliteStarted), counter, "", l.now, r.Per.Microseconds())
 	s.Wait = time.Duration(wait) * time.Microsecond
 	return s, err
 }
@@ -104,7 +104,7 @@ const sqliteKeys = `
 func (l *sqliteLimits) Keys(ctx context.Context, k *jobrt.KindBound, name string, w admit.Walk) ([]admit.Key, error) {
 	counter, seen := "", int64(0)
 	if k.RatePerKey && k.Rate.N > 0 {
-		counter, seen = admit.KindCounter(k), seenFor(k.Rate)
+		counter, seen = admit.KindCounter(k), k.Rate.Per.Microseconds()
 	}
 	var keys []admit.Key
 	err := collect(ctx, l.q, func(r rows) error {

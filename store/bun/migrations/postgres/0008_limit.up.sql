@@ -5,7 +5,7 @@ CREATE TABLE {limits} (
 	cursor text NOT NULL DEFAULT ''          -- the key that had the last turn
 ) WITH (fillfactor = 50);
 
--- Starts that a rate counts, in slices of its stretch. at is when the slice began.
+-- Starts that a rate counts, in slices of its stretch. at is when the slice ends.
 CREATE TABLE {limit_starts} (
 	counter text NOT NULL,
 	key text NOT NULL,                       -- '' for all keys together
