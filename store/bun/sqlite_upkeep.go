@@ -135,7 +135,6 @@ func (s *sqliteSession) Maintain(ctx context.Context, r jobrt.Retention) error {
 	for _, f := range []func() (int64, error){
 		func() (int64, error) { return s.forgetSteps(ctx) },
 		s.forgetDead(ctx, r),
-		s.forget(ctx, r),
 		func() (n int64, err error) {
 			err = s.d.write(ctx, nil, func(q querier, now int64) error {
 				n, err = q.exec(ctx, s.d.names.sql(sqliteExpireKeys), now, sqliteForgetBatch)
@@ -179,6 +178,7 @@ func (s *sqliteSession) Maintain(ctx context.Context, r jobrt.Retention) error {
 		s.forgetAfter(ctx, keep, sqliteOldOutcomes, sqliteForgetOutcomes),
 		s.forgetAfter(ctx, keep, sqliteOldBatches, sqliteForgetBatches),
 		func() (int64, error) { return 0, trimSchedules(ctx, s.d, keep) },
+		s.forget(ctx, r), // last, because it reads the more the longer a kind is kept
 	} {
 		for {
 			n, err := f()
