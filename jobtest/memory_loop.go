@@ -35,7 +35,8 @@ func (m *Memory) SyncLoops(ctx context.Context, s jobrt.LoopSync) error {
 		}
 	}
 	for name, l := range m.loops {
-		if _, declared := s.Loops[name]; !declared && l.Service == s.Service && !newer[l.Build] {
+		l.Live = m.leases(l.Worker, now)
+		if _, declared := s.Loops[name]; !declared && l.Service == s.Service && !newer[l.Build] && l.Abandoned(s.Build) {
 			delete(m.loops, name)
 		}
 	}

@@ -33,8 +33,9 @@ type registeredLoop struct {
 // program with loops needs at least one job, too.
 //
 // The function's context ends when the process stops (cause [ErrStopped]), when its lease is lost ([ErrLeaseLost]),
-// because another process may then run the loop, and after Timeout. A pause of everything, or a quiet worker, starts no run. It holds the pool's client. An error, or a panic, is
-// logged and counted; the next run comes as if there had been none.
+// because another process may then run the loop, and after Timeout. It holds the pool's client. A function that goes on
+// nevertheless is not started again in its process until it has returned. A pause of everything, or a quiet worker, starts
+// no run. An error, or a panic, is logged and counted; the next run comes as if there had been none.
 func RegisterLoop(r *Registry, l Loop, run func(ctx context.Context) error) error {
 	if err := checkLoop(l); err != nil {
 		return fmt.Errorf("register: %w", err)
@@ -166,7 +167,10 @@ func (l *loops) once(stop, epoch context.Context, ref LoopRef) {
 	ctx, end := withTimeout(ctx, loop.Timeout)
 	defer end()
 
-	err := runLoop(ctx, loop.run)
+	var err error
+	if ctx.Err() == nil { // the answer may have come late
+		err = runLoop(ctx, loop.run)
+	}
 	if released := release(); err == nil && released != nil {
 		err = fmt.Errorf("release dependencies: %w", released)
 	}

@@ -217,3 +217,42 @@ func TestLoopsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// lateEnds answers that a run has ended some time after it has recorded so.
+type lateEnds struct{ jobrt.Store }
+
+func (s lateEnds) Unwrap() jobrt.Store { return s.Store }
+
+func (s lateEnds) EndLoop(ctx context.Context, e jobrt.LoopEnd) (bool, error) {
+	ended, err := s.Store.EndLoop(ctx, e)
+	if e.Name == pollLoop {
+		time.Sleep(150 * time.Millisecond)
+	}
+	return ended, err
+}
+
+// TestARunWhoseEndIsAnsweredLateIsNotDoubled has another loop make the pool ask for loops while the answer is away.
+func TestARunWhoseEndIsAnsweredLateIsNotDoubled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var inside, runs atomic.Int32
+		b := loopBench(t, lateEnds{jobtest.NewMemory()}, jobrt.Loop{Every: 100 * time.Millisecond}, func(context.Context) error {
+			if inside.Add(1) > 1 {
+				t.Error("the loop runs twice at once")
+			}
+			time.Sleep(250 * time.Millisecond)
+			inside.Add(-1)
+			runs.Add(1)
+			return nil
+		})
+		other := jobrt.Loop{Service: "svc", Name: "svc/test.Other", Every: 100 * time.Millisecond}
+		if err := jobrt.RegisterLoop(b.reg, other, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		stop := b.run(jobrt.PoolConfig{})
+		time.Sleep(5 * time.Second)
+		mustStop(t, stop)
+		if n := runs.Load(); n < 10 {
+			t.Errorf("%d runs in 5 seconds", n)
+		}
+	})
+}

@@ -12,14 +12,16 @@ import (
 // take the loop. Seq is increased with each run and fences its end.
 type LoopStore interface {
 	// SyncLoops records the loops that one build of a service declares: new ones are due at once, and those of the service
-	// that it does not declare are removed. Rows that a newer build has recorded stay as they are: see [BuildInfo]. An
-	// [OwnedError], and then nothing is changed, when another service has the name.
+	// that it does not declare are removed, but not those that another program of the very same build has declared, nor one
+	// that a live worker runs: a later sync removes it. Rows that a newer build has recorded stay as they are: see
+	// [BuildInfo]. An [OwnedError], and then nothing is changed, when another service has the name.
 	SyncLoops(ctx context.Context, s LoopSync) error
 
 	// TakeLoops makes a worker the runner of those of the named loops that are due, not paused, and run by no live worker.
-	// A loop is due Every after the start of its run before. Loops that the worker runs according to the store but not
-	// according to Running, because an answer was lost, are taken anew when they are due. A worker without a live lease
-	// gets none.
+	// A loop is due Every after the start of its run before, or at once when that instant is further off than Every, because
+	// the clock was put back. Those of Running are never given, whatever the store knows. Loops that the worker runs
+	// according to the store but not according to Running, because an answer was lost, are taken anew when they are due. A
+	// worker without a live lease gets none.
 	TakeLoops(ctx context.Context, c LoopClaim) (TakenLoops, error)
 
 	// EndLoop records the end of a run. It reports false, and changes nothing, when the run is not the loop's latest or
@@ -117,20 +119,36 @@ func (l *LoopInfo) Declare(every time.Duration, build string, now time.Time) {
 	l.Build = build
 }
 
+// Abandoned reports whether a loop that a build does not declare may be removed: nobody runs it, and it has come from
+// another build. Programs of one build may each declare a part.
+func (l *LoopInfo) Abandoned(build string) bool { return !l.Live && (build == "" || l.Build != build) }
+
 // Paused reports whether the loop is paused at an instant.
 func (l *LoopInfo) Paused(now time.Time) bool {
 	return l.Pause != nil && (l.Pause.Until.IsZero() || now.Before(l.Pause.Until))
 }
 
-// Free reports whether c may run the loop when it is due: nobody else does.
+// Free reports whether c may run the loop when it is due: nobody does. A process that still runs it gets it from nobody,
+// also when the store knows of the end, or takes its worker for dead: the function may be at work until it has returned.
 func (l *LoopInfo) Free(c *LoopClaim) bool {
-	mine := l.Worker == c.Worker && !slices.Contains(c.Running, l.Name)
-	return l.Worker.IsZero() || !l.Live || mine
+	if slices.Contains(c.Running, l.Name) {
+		return false
+	}
+	return l.Worker.IsZero() || !l.Live || l.Worker == c.Worker
+}
+
+// wait is the time until the loop is due, not positive when it is. The next run is never further off than Every, unless
+// the clock was put back.
+func (l *LoopInfo) wait(now time.Time) time.Duration {
+	if wait := l.NextAt.Sub(now); wait <= l.Every {
+		return wait
+	}
+	return 0
 }
 
 // Take makes c's worker the runner of a loop that is due, and reports whether it did.
 func (l *LoopInfo) Take(c *LoopClaim, now time.Time) bool {
-	if l.Paused(now) || now.Before(l.NextAt) || !l.Free(c) {
+	if l.Paused(now) || l.wait(now) > 0 || !l.Free(c) {
 		return false
 	}
 	l.Seq++
@@ -140,19 +158,17 @@ func (l *LoopInfo) Take(c *LoopClaim, now time.Time) bool {
 
 // Due adds to t what c is to know of a loop that it has not taken.
 func (l *LoopInfo) Due(c *LoopClaim, t *TakenLoops, now time.Time) {
-	if slices.Contains(c.Running, l.Name) || !l.Free(c) {
+	if !l.Free(c) {
 		return
 	}
-	at := l.NextAt
+	wait := max(l.wait(now), 0)
 	if l.Paused(now) {
 		if l.Pause.Until.IsZero() {
 			return
 		}
-		if l.Pause.Until.After(at) {
-			at = l.Pause.Until
-		}
+		wait = max(wait, l.Pause.Until.Sub(now))
 	}
-	if wait := max(at.Sub(now), 0); t.Next < 0 || wait < t.Next {
+	if t.Next < 0 || wait < t.Next {
 		t.Next = wait
 	}
 }

@@ -139,12 +139,49 @@ var loopCases = []testCase{
 		e.wantTaken(e.takeLoops(w, name, "running", name))
 		e.wantTaken(e.takeLoops(w, name), jobrt.LoopRef{Name: name, Seq: 2})
 	}},
+	{name: "a worker that runs a loop does not get it, whatever the store knows", run: func(e *env) {
+		const name = service + "/a.Poll"
+		e.syncLoops("", map[string]time.Duration{name: time.Second})
+		w := e.worker()
+		first := e.takeLoops(w, name)
+		e.endLoop(first[0], "", true) // say that the answer is on its way
+		e.advance(time.Second)
+		e.wantTaken(e.takeLoops(w, name, "running", name))
+		e.wantTaken(e.takeLoops(w, name), jobrt.LoopRef{Name: name, Seq: 2})
+		e.advance(2 * ttl)
+		w.register(w.id) // a new worker in the process that the old run is still in
+		e.wantTaken(e.takeLoops(w, name, "running", name))
+		e.wantTaken(e.takeLoops(e.worker(), name), jobrt.LoopRef{Name: name, Seq: 3})
+	}},
+	{name: "a loop goes on after the clock was put back", run: func(e *env) {
+		const name = service + "/a.Poll"
+		e.syncLoops("", map[string]time.Duration{name: time.Second})
+		e.advance(time.Hour)
+		w := e.worker()
+		e.endLoop(e.takeLoops(w, name)[0], "", true)
+		e.advance(-time.Hour)
+		e.wantTaken(e.takeLoops(w, name), jobrt.LoopRef{Name: name, Seq: 2})
+		e.endLoop(jobrt.LoopRef{Name: name, Seq: 2}, "", true)
+		e.wantTaken(e.takeLoops(w, name))
+	}},
+	{name: "programs of one build declare each a part of the loops", run: func(e *env) {
+		a, b := service+"/a.A", service+"/a.B"
+		for range 2 {
+			e.syncLoops("v1", map[string]time.Duration{a: time.Hour})
+			e.syncLoops("v1", map[string]time.Duration{b: time.Hour})
+		}
+		e.loop(a)
+		e.loop(b)
+	}},
 	{name: "loops are made, changed and removed with the build that declares them", run: func(e *env) {
 		a, b := service+"/a.A", service+"/a.B"
 		e.syncLoops("v1", map[string]time.Duration{a: time.Hour, b: time.Hour})
 		w := e.worker()
-		e.takeLoops(w, a, b)
+		took := e.takeLoops(w, a, b)
 		e.syncLoops("v1", map[string]time.Duration{a: time.Hour, b: time.Hour})
+		e.syncLoops("v2", map[string]time.Duration{a: time.Minute})
+		e.loop(b) // it still runs
+		e.endLoop(took[1], "", true)
 		e.syncLoops("v2", map[string]time.Duration{a: time.Minute})
 		l := e.loop(a)
 		if l.Every != time.Minute || l.Build != "v2" || l.Seq != 1 || l.NextAt.After(l.StartedAt.Add(2*time.Minute)) {

@@ -108,7 +108,7 @@ func (s *Store) SyncLoops(ctx context.Context, sync jobrt.LoopSync) error {
 		}
 		rows, err = s.d.readLoops(ctx, q, at, nil, sync.Service, true)
 		for i := 0; err == nil && i < len(rows); i++ {
-			if l := &rows[i]; !slices.Contains(names, l.Name) && !slices.Contains(newer, l.Build) {
+			if l := &rows[i]; !slices.Contains(names, l.Name) && !slices.Contains(newer, l.Build) && l.Abandoned(sync.Build) {
 				err = s.d.deleteLoop(ctx, q, l.Name)
 			}
 		}
