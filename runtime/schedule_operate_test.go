@@ -170,6 +170,7 @@ func TestEditsOfSchedulesAreChecked(t *testing.T) {
 		"never fires": {Cron: "0 0 31 2 *"}, "unknown zone": {Cron: "0 0 * * *", Zone: "Nowhere"}, "both": {Cron: "@daily", Every: time.Hour},
 		"negative": {Grace: &bad}, "policy": {Misfire: "never"}, "arguments": {Args: []byte(`[1]`)}, "no JSON": {Args: []byte(`{`)},
 		"hidden": {Args: []byte(`{"text":"[secret]"}`)},
+		"a zone alone": {Zone: "Europe/Berlin"},
 	} {
 		if err := op.EditSchedule(t.Context(), id, e); err == nil {
 			t.Errorf("%s: the edit was accepted", name)

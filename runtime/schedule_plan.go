@@ -29,7 +29,7 @@ type tickPlan struct {
 }
 
 // planTicks decides which ticks of a schedule are to run at the instant now, by the store's clock, and when somebody has
-// to look at it next.
+// to look at it next. It is [ScheduleInfo.Fire] that ends a schedule whose count is reached: not each tick brings a run.
 func planTicks(i *ScheduleInfo, table *timetable.Table, now time.Time) (tickPlan, error) {
 	spec := i.Effective()
 	p := tickPlan{cursor: i.Cursor}
@@ -73,11 +73,11 @@ func planTicks(i *ScheduleInfo, table *timetable.Table, now time.Time) (tickPlan
 		p.missed = len(table.Between(first, last, countMissed))
 		p.ticks = []time.Time{last}
 	}
-	p.cursor = last
-	if left >= 0 && left <= len(p.ticks) {
+	if left >= 0 && left < len(p.ticks) {
 		p.ticks = p.ticks[:left]
-		return p, nil
+		last = p.ticks[left-1]
 	}
+	p.cursor = last
 	switch next, ok := table.Next(last); {
 	case ok:
 		p.nextTick, p.nextAt = next, due(next)

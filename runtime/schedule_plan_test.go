@@ -65,11 +65,11 @@ func TestPlanOfTicks(t *testing.T) {
 		},
 		{
 			name: "the last run that count allows", spec: with(func(s *ScheduleSpec) { s.Count = 3 }), counted: 2,
-			cursor: "10:00:00", now: "11:00:00", ticks: "11:00", cursorThen: "11:00:00",
+			cursor: "10:00:00", now: "11:00:00", ticks: "11:00", cursorThen: "11:00:00", next: "12:00:00",
 		},
 		{
 			name: "no more than count allows", spec: with(func(s *ScheduleSpec) { s.Count = 3; s.Misfire = MisfireAll }), counted: 1,
-			cursor: "10:00:00", now: "14:30:00", ticks: "11:00 12:00", cursorThen: "14:00:00",
+			cursor: "10:00:00", now: "14:30:00", ticks: "11:00 12:00", cursorThen: "12:00:00", next: "13:00:00",
 		},
 		{name: "count is reached", spec: with(func(s *ScheduleSpec) { s.Count = 3 }), counted: 3, cursor: "10:00:00", now: "14:30:00", cursorThen: "10:00:00"},
 		{

@@ -24,12 +24,12 @@ func NewScheduleInfo(n NewSchedule, owner ScheduleOwner, now time.Time) Schedule
 func (i *ScheduleInfo) Declare(n NewSchedule, now time.Time) (changed bool) {
 	timing, spec := i.Effective().Timing(), i.Spec
 	same := sameSpec(spec, n.Spec) && bytes.Equal(i.Args, n.Args) && i.ArgsSchema == n.ArgsSchema && i.Kind == n.Kind &&
-		i.OrphanSince.IsZero()
+		i.Service == n.Service && i.OrphanSince.IsZero()
 	built := i.Owner == ScheduleOfCode && i.Build != n.Build
 	if same && !built {
 		return false
 	}
-	i.Kind, i.Spec, i.Args, i.ArgsSchema, i.Build = n.Kind, n.Spec, n.Args, n.ArgsSchema, n.Build
+	i.Kind, i.Service, i.Spec, i.Args, i.ArgsSchema, i.Build = n.Kind, n.Service, n.Spec, n.Args, n.ArgsSchema, n.Build
 	i.OrphanSince = time.Time{}
 	i.retimed(timing, now)
 	return true
@@ -73,7 +73,7 @@ func (i *ScheduleInfo) Fire(f *Firing, runs []ScheduleRun, now time.Time) {
 		if f.Cursor.After(i.Cursor) {
 			i.Cursor = f.Cursor
 		}
-		i.NextTick, i.NextAt, i.Ended = f.NextTick, f.NextAt, f.NextAt.IsZero()
+		i.NextTick, i.NextAt = f.NextTick, f.NextAt
 	}
 	i.Missed += int64(f.Missed)
 	i.Skipped += int64(f.Skipped)
@@ -89,6 +89,10 @@ func (i *ScheduleInfo) Fire(f *Firing, runs []ScheduleRun, now time.Time) {
 			i.LastTick = r.Tick
 		}
 	}
+	if count := i.Effective().Count; f.Error == "" && count > 0 && i.Counted >= int64(count) {
+		i.NextTick, i.NextAt = time.Time{}, time.Time{}
+	}
+	i.Ended = i.NextAt.IsZero()
 	if i.Owner == ScheduleOfCode {
 		i.OrphanSince = time.Time{} // whoever fires it declares it
 	}
@@ -128,6 +132,9 @@ func (i *ScheduleInfo) Resume(now time.Time) (changed bool) {
 func (i *ScheduleInfo) EditBy(a Actor, e ScheduleEdit, now time.Time) error {
 	if e.Args != nil && i.Owner == ScheduleOfCode {
 		return errors.New("a schedule of the code has no arguments to edit")
+	}
+	if e.Zone != "" && e.Cron == "" && e.Every == 0 {
+		return errors.New("Zone is that of Cron or Every; give one of them, too")
 	}
 	timing := i.Effective().Timing()
 	if i.Edit = nil; !e.IsZero() {

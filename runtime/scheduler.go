@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +19,11 @@ type scheduler struct {
 	changed  chan struct{}
 	// tables are the timetables that were asked for, by Timing. Only the loop uses them.
 	tables map[string]*timetable.Table
+	// slots bounds the firings with a transaction of their own; lanes are they, and busy their schedules.
+	slots chan struct{}
+	lanes sync.WaitGroup
+	mu    sync.Mutex
+	busy  map[ScheduleID]bool
 	// ahead is how far the store's clock is ahead of this process's.
 	ahead atomic.Int64
 }
@@ -26,14 +31,27 @@ type scheduler struct {
 const (
 	// scheduleEvery bounds how late a schedule is noticed that another process has made or changed.
 	scheduleEvery = 500 * time.Millisecond
-	// scheduleBatch bounds the schedules of one transaction.
+	// scheduleBatch bounds the schedules of one transaction; firedJobs and firedBytes end one early, so that it comes
+	// through well within storeTimeout.
 	scheduleBatch = 100
+	firedJobs     = 500
+	firedBytes    = 4 << 20
+	// aloneAtOnce bounds the firings that have a transaction each, at one time; keyWait is how long the others wait for
+	// them.
+	aloneAtOnce = 2
+	keyWait     = 200 * time.Millisecond
+	// standAside is the wait after a look at which others, a transaction of the application or another worker, had all
+	// that was due.
+	standAside = 50 * time.Millisecond
+	// ordersFor is how long orders may keep the schedules waiting.
+	ordersFor = 100 * time.Millisecond
 	// keptTables bounds the timetables in memory.
 	keptTables = 10_000
 )
 
 func newScheduler(p *Pool) *scheduler {
-	s := &scheduler{pool: p, changed: make(chan struct{}, 1), tables: make(map[string]*timetable.Table)}
+	s := &scheduler{pool: p, changed: make(chan struct{}, 1), tables: make(map[string]*timetable.Table),
+		slots: make(chan struct{}, aloneAtOnce), busy: make(map[ScheduleID]bool)}
 	for _, n := range p.registry.declaredSchedules(p.client, p.config.Build) {
 		s.declared = append(s.declared, n.ScheduleID)
 	}
@@ -57,6 +75,7 @@ func (s *scheduler) wake() {
 }
 
 func (s *scheduler) run(ctx context.Context) {
+	defer s.lanes.Wait()
 	for try := 0; ; {
 		next, err := s.round(ctx)
 		if err != nil {
@@ -83,7 +102,8 @@ func (s *scheduler) run(ctx context.Context) {
 	}
 }
 
-// round looks at all schedules that are due, and returns the time until the next one is; negative for none.
+// round looks at all schedules that are due, and returns the time until it has to be done again; negative when that is not
+// known.
 func (s *scheduler) round(ctx context.Context) (next time.Duration, err error) {
 	for {
 		var due DueSchedules
@@ -101,11 +121,16 @@ func (s *scheduler) round(ctx context.Context) (next time.Duration, err error) {
 		if len(due.Schedules) == 0 && len(due.Ordered) == 0 {
 			return due.Next, nil
 		}
-		if err := s.fireAll(ctx, due); err != nil {
+		fired, err := s.fireAll(ctx, due)
+		if err != nil {
 			return 0, err
 		}
-		if err := s.carryOutAll(ctx, due); err != nil {
+		done, err := s.carryOutAll(ctx, due)
+		if err != nil {
 			return 0, err
+		}
+		if fired+done == 0 {
+			return standAside, nil
 		}
 	}
 }
@@ -115,52 +140,127 @@ func (s *scheduler) now() time.Time {
 	return time.Now().Round(0).Add(time.Duration(s.ahead.Load()))
 }
 
-// fireAll fires schedules that are due, as many as it can in one transaction. One whose run has a unique key has a
-// transaction to itself, because it may have to wait for another one that holds the key.
-func (s *scheduler) fireAll(ctx context.Context, due DueSchedules) error {
+// fireAll fires schedules that are due, many in one transaction, and returns how many. One whose run has a unique key has
+// a transaction to itself, because it may have to wait for another one that holds the key.
+func (s *scheduler) fireAll(ctx context.Context, due DueSchedules) (fired int, err error) {
 	var together, alone []Firing
-	for i := range due.Schedules {
-		f := s.look(ctx, &due.Schedules[i], due.Now)
-		if i := &due.Schedules[i]; len(f.Runs) > 0 && i.LastLive && i.Effective().Overlap == OverlapCancelOld {
-			if err := s.cancelOld(ctx, i); err != nil {
-				return err
-			}
-		}
-		keyed := slices.ContainsFunc(f.Runs, func(r NewRun) bool {
-			return slices.ContainsFunc(r.Jobs, func(n NewJob) bool { return n.UniqueKey != nil })
-		})
-		if keyed {
-			alone = append(alone, f)
-		} else {
-			together = append(together, f)
-		}
-	}
-	if len(together) > 0 {
-		err := s.fire(ctx, together)
+	jobs, bytes := 0, 0
+	flush := func() error {
+		n, err := s.fire(ctx, together)
 		switch {
 		case err == nil:
+			fired += n
 		case transient(err) || ctx.Err() != nil:
 			return err
 		default: // one of them spoils it for all
-			alone = append(together, alone...)
+			alone = append(alone, together...)
+		}
+		together, jobs, bytes = nil, 0, 0
+		return nil
+	}
+	for n := range due.Schedules {
+		i := &due.Schedules[n]
+		if s.isBusy(i.ScheduleID) {
+			continue
+		}
+		f := s.look(ctx, i, due.Now)
+		if len(f.Runs) > 0 && i.LastLive && i.Effective().Overlap == OverlapCancelOld {
+			if err := s.cancelOld(ctx, i); err != nil {
+				return fired, err
+			}
+		}
+		if f.Keyed() {
+			alone = append(alone, f)
+			continue
+		}
+		together = append(together, f)
+		for _, r := range f.Runs {
+			jobs += len(r.Jobs)
+			for _, j := range r.Jobs {
+				bytes += len(j.Args)
+			}
+		}
+		if jobs >= firedJobs || bytes >= firedBytes {
+			if err := flush(); err != nil {
+				return fired, err
+			}
 		}
 	}
-	var errs []error // one that has to wait must not keep the others waiting
-	for _, f := range alone {
-		err := s.fire(ctx, []Firing{f})
-		if err != nil && !transient(err) && ctx.Err() == nil {
-			s.complain(f.ScheduleID, err)
-			err = s.fire(ctx, []Firing{{ScheduleID: f.ScheduleID, Seq: f.Seq, Error: storable(err.Error(), maxMessage), Retry: lookAgain}})
-		}
-		errs = append(errs, err)
+	if err := flush(); err != nil {
+		return fired, err
 	}
-	return errors.Join(errs...)
+	n, err := s.fireAlone(ctx, alone)
+	return fired + n, err
 }
 
-// fire sends firings, and wakes whoever has something to do now.
-func (s *scheduler) fire(ctx context.Context, batch []Firing) error {
+// fireAlone gives each firing a transaction to itself, some at a time. It waits for a moment only: what takes longer,
+// because it waits for its unique key, goes on meanwhile, and what has not begun is due the next time.
+func (s *scheduler) fireAlone(ctx context.Context, alone []Firing) (fired int, err error) {
+	type result struct {
+		n   int
+		err error
+	}
+	results := make(chan result, len(alone))
+	moment := time.NewTimer(keyWait)
+	defer moment.Stop()
+	for begun, ended := 0, 0; ended < len(alone); {
+		slots := s.slots
+		if begun == len(alone) {
+			slots = nil
+		}
+		select {
+		case slots <- struct{}{}:
+			f := alone[begun]
+			begun++
+			s.setBusy(f.ScheduleID, true)
+			s.lanes.Go(func() {
+				n, err := s.fireOne(ctx, f)
+				s.setBusy(f.ScheduleID, false)
+				<-s.slots
+				results <- result{n, err}
+			})
+		case r := <-results:
+			ended++
+			fired, err = fired+r.n, errors.Join(err, r.err)
+		case <-moment.C:
+			return fired, err
+		}
+	}
+	return fired, err
+}
+
+// fireOne fires a schedule that may spoil it for others. What is wrong with it is written down.
+func (s *scheduler) fireOne(ctx context.Context, f Firing) (n int, err error) {
+	n, err = s.fire(ctx, []Firing{f})
+	if err != nil && !transient(err) && ctx.Err() == nil {
+		s.complain(f.ScheduleID, err)
+		return s.fire(ctx, []Firing{{ScheduleID: f.ScheduleID, Seq: f.Seq, Error: storable(err.Error(), maxMessage), Retry: lookAgain}})
+	}
+	return n, err
+}
+
+func (s *scheduler) setBusy(id ScheduleID, busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[id] = true; !busy {
+		delete(s.busy, id)
+	}
+}
+
+// isBusy reports whether a firing of the schedule is on its way.
+func (s *scheduler) isBusy(id ScheduleID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy[id]
+}
+
+// fire sends firings, and wakes whoever has something to do now. It returns how many were in force.
+func (s *scheduler) fire(ctx context.Context, batch []Firing) (n int, err error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
 	var fired []Fired
-	err := bounded(ctx, func(ctx context.Context) (err error) {
+	err = bounded(ctx, func(ctx context.Context) (err error) {
 		fired, err = s.pool.store.FireSchedules(ctx, batch)
 		return err
 	})
@@ -168,17 +268,18 @@ func (s *scheduler) fire(ctx context.Context, batch []Firing) error {
 		s.pool.health.report(err)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range fired {
 		if !fired[i].Fired {
 			continue
 		}
+		n++
 		for _, run := range batch[i].Runs {
 			s.pool.client.stored(run.Jobs)
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // complain tells the log of a schedule that cannot fire.
@@ -202,6 +303,8 @@ func (s *scheduler) look(ctx context.Context, i *ScheduleInfo, now time.Time) (f
 			f = broken(fmt.Errorf("panic: %v", v))
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout) // middleware may wait for something
+	defer cancel()
 	spec := i.Effective()
 	table, err := s.table(spec)
 	if err != nil {

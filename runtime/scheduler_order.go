@@ -3,25 +3,33 @@ package jobrt
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
 // carryOutAll goes on with orders, each in a transaction of its own: one step of a backfill, or a trigger. A schedule
-// that has fired meanwhile is left for the next round.
-func (s *scheduler) carryOutAll(ctx context.Context, due DueSchedules) error {
+// that has fired meanwhile is left for the next round. It returns how many went on. Orders take turns, and give way to
+// what is due.
+func (s *scheduler) carryOutAll(ctx context.Context, due DueSchedules) (done int, err error) {
+	begun := time.Now()
+	rand.Shuffle(len(due.Ordered), func(a, b int) { due.Ordered[a], due.Ordered[b] = due.Ordered[b], due.Ordered[a] })
 	for i := range due.Ordered {
+		if i > 0 && time.Since(begun) > ordersFor {
+			break
+		}
 		o := &due.Ordered[i]
 		f := s.carryOut(ctx, o, due.Now)
-		err := s.fire(ctx, []Firing{f})
+		n, err := s.fire(ctx, []Firing{f})
 		if err != nil && !transient(err) && ctx.Err() == nil {
 			failed := OrderProgress{ID: o.Order.ID, Done: true, Error: storable(err.Error(), maxMessage)}
-			err = s.fire(ctx, []Firing{{ScheduleID: o.ScheduleID, Seq: o.Seq, Order: &failed}})
+			n, err = s.fire(ctx, []Firing{{ScheduleID: o.ScheduleID, Seq: o.Seq, Order: &failed}})
 		}
 		if err != nil {
-			return err
+			return done, err
 		}
+		done += n
 	}
-	return nil
+	return done, nil
 }
 
 // carryOut decides what an order brings now. What cannot be done ends it, with the reason.
@@ -37,6 +45,8 @@ func (s *scheduler) carryOut(ctx context.Context, o *OrderedSchedule, now time.T
 			f = failed(fmt.Errorf("panic: %v", v))
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout) // middleware may wait for something
+	defer cancel()
 	spec := o.Effective()
 	last := ID{}
 	if o.LastLive {

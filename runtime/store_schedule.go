@@ -2,6 +2,7 @@ package jobrt
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -138,6 +139,14 @@ type Firing struct {
 	// Order is what has come of an order, with the runs that it has brought; nil for a firing of the timetable. Cursor,
 	// NextTick, NextAt, Error, Missed and Skipped then do not apply.
 	Order *OrderProgress
+}
+
+// Keyed reports whether a run of the firing has a unique key, for which it may have to wait: whoever enqueues the same
+// key in a transaction holds it until that ends.
+func (f *Firing) Keyed() bool {
+	return slices.ContainsFunc(f.Runs, func(r NewRun) bool {
+		return slices.ContainsFunc(r.Jobs, func(n NewJob) bool { return n.UniqueKey != nil })
+	})
 }
 
 // NewRun is one run of a schedule.

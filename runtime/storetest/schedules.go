@@ -214,6 +214,28 @@ var schedulesCases = []testCase{
 			e.Errorf("schedules %v, want one", got)
 		}
 	}},
+	{name: "a schedule of a job that has moved to another service is that one's", run: func(e *env) {
+		e.put(daily("a", func(n *jobrt.NewSchedule) { n.Kind, n.Service = kindB, "old" }))
+		e.put(daily("a", func(n *jobrt.NewSchedule) { n.Aliases = []string{kindB} }))
+		if got := dueNames(e.due()); !slices.Equal(got, []string{"a"}) {
+			e.Errorf("due for the service %s: %v", service, got)
+		}
+	}},
+	{name: "a schedule ends when count runs were stored, not when as many ticks have passed", run: func(e *env) {
+		i := e.put(daily("a", func(n *jobrt.NewSchedule) { n.Spec.Count = 2 }))
+		key := func(n *jobrt.NewJob) { n.UniqueKey = []byte("k") }
+		tick := e.due().Now
+		for n, counted := range []int64{1, 1, 2} {
+			edits := []func(*jobrt.NewJob){key}
+			if n == 2 {
+				edits = nil
+			}
+			e.fire(tickOf(i, tick.Add(time.Duration(n)*time.Second), edits...))
+			if i = e.schedule(i.ScheduleID); i.Counted != counted || i.Ended != (counted == 2) || i.NextAt.IsZero() != i.Ended {
+				e.Fatalf("after firing %d: %+v", n, i)
+			}
+		}
+	}},
 	{name: "a schedule is due at its time, for those who have its kind, and says how long until then", run: func(e *env) {
 		e.plan(e.put(daily("a")), time.Hour)
 		if d := e.due(); len(d.Schedules) != 0 || d.Next < 50*time.Minute || d.Next > time.Hour || d.Now.IsZero() {

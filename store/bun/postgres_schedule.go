@@ -12,17 +12,26 @@ const postgresClock = `SELECT (extract(epoch FROM statement_timestamp()) * 10000
 
 // change implements scheduleDialect.
 func (p *postgres) change(ctx context.Context, q querier, f func(q querier, at time.Time) error) error {
-	run := func(q querier) error {
+	if q == nil {
+		return p.inTx(ctx, p.control.workPool(p.db), atClock(ctx, f))
+	}
+	return within(ctx, q, func() error { return atClock(ctx, f)(q) })
+}
+
+// changeAside implements scheduleDialect.
+func (p *postgres) changeAside(ctx context.Context, f func(q querier, at time.Time) error) error {
+	return p.inTx(ctx, p.db, atClock(ctx, f))
+}
+
+// atClock gives f the database's clock.
+func atClock(ctx context.Context, f func(q querier, at time.Time) error) func(q querier) error {
+	return func(q querier) error {
 		var us int64
 		if _, err := first(ctx, q, []any{&us}, postgresClock); err != nil {
 			return err
 		}
 		return f(q, time.UnixMicro(us).UTC())
 	}
-	if q == nil {
-		return p.inTx(ctx, p.control.workPool(p.db), run)
-	}
-	return within(ctx, q, func() error { return run(q) })
 }
 
 // look implements scheduleDialect.

@@ -16,6 +16,9 @@ type scheduleDialect interface {
 	// change runs f in the caller's transaction q, in a savepoint, or in one of the store's own when q is nil. at is the
 	// database's clock.
 	change(ctx context.Context, q querier, f func(q querier, at time.Time) error) error
+	// changeAside is change in a transaction that may have to wait for one of the application: it takes none of the few
+	// connections that a worker has for its work.
+	changeAside(ctx context.Context, f func(q querier, at time.Time) error) error
 	// look runs f, which only reads. at is the database's clock.
 	look(ctx context.Context, f func(q querier, at time.Time) error) error
 

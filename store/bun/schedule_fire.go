@@ -39,11 +39,16 @@ func (s *Store) FireSchedules(ctx context.Context, batch []jobrt.Firing) (result
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	err = s.d.change(ctx, nil, func(q querier, at time.Time) error {
+	fire := func(q querier, at time.Time) (err error) {
 		f := &firing{s: s, q: q, at: at, batch: batch}
 		results, err = f.fire(ctx)
 		return err
-	})
+	}
+	if slices.ContainsFunc(batch, func(f jobrt.Firing) bool { return f.Keyed() }) {
+		err = s.d.changeAside(ctx, fire)
+	} else {
+		err = s.d.change(ctx, nil, fire)
+	}
 	if err != nil {
 		return nil, s.failed("fire schedules", err)
 	}

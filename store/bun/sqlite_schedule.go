@@ -13,6 +13,11 @@ func (d *sqliteDialect) change(ctx context.Context, q querier, f func(q querier,
 	return d.write(ctx, q, func(q querier, now int64) error { return f(q, time.UnixMicro(now).UTC()) })
 }
 
+// changeAside implements scheduleDialect. There is one writer, whoever waits.
+func (d *sqliteDialect) changeAside(ctx context.Context, f func(q querier, at time.Time) error) error {
+	return d.change(ctx, nil, f)
+}
+
 // look implements scheduleDialect.
 func (d *sqliteDialect) look(ctx context.Context, f func(q querier, at time.Time) error) error {
 	return d.read(ctx, func(q querier) error {
