@@ -166,7 +166,7 @@ func (d *doctor) backlog(lines []Backlog, live int) error {
 		}
 	}
 	if live == 0 && waiting > 0 {
-		d.add(Finding{SeverityError, "workers", "", fmt.Sprintf("no live worker, and at least %d jobs that wait", waiting), "nothing runs, and no schedule fires", "start a worker"})
+		d.add(Finding{SeverityError, "workers", "", fmt.Sprintf("there is no live worker, and jobs wait: at least %d", waiting), "nothing runs, and no schedule fires", "start a worker"})
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func (d *doctor) dead(ctx context.Context) error {
 			return err
 		}
 		if len(jobs) > 0 {
-			d.add(Finding{SeverityWarning, "dead", "", fmt.Sprintf("%s: jobctl list --dead-reason '%s'", counted(len(jobs), len(jobs) == doctorListed, string(look.reason)+" job"), look.reason), look.why, look.do})
+			d.add(Finding{SeverityWarning, "dead", "", fmt.Sprintf("%s, %s: jobctl list --dead-reason '%s'", counted(len(jobs), len(jobs) == doctorListed, "dead job"), look.reason, look.reason), look.why, look.do})
 		}
 	}
 	return nil
@@ -236,26 +236,34 @@ func (d *doctor) dead(ctx context.Context) error {
 const doctorListed = 20
 
 func (d *doctor) schedules(ctx context.Context) error {
-	list, err := d.store.Schedules(ctx, ScheduleFilter{Limit: doctorCap})
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		s := &list[i]
-		target := "schedule:" + s.Text()
-		paused := s.Pause != nil && (s.Pause.Until.IsZero() || d.now.Before(s.Pause.Until))
-		switch {
-		case s.Error != "":
-			d.add(Finding{SeverityError, "schedules", target, fmt.Sprintf("it has not fired for %v: %s", d.age(s.FailedAt), s.Error), "its runs are missed", "mend what the message says; it is tried each minute"})
-		case !s.OrphanSince.IsZero():
-			d.add(Finding{SeverityWarning, "schedules", target, fmt.Sprintf("no build declares it since %v", d.age(s.OrphanSince)), "it does not fire", "jobctl schedules remove, or deploy a build that declares it"})
-		case paused:
-			d.add(Finding{SeverityNote, "schedules", target, "paused by " + s.Pause.By, "it does not fire", "jobctl schedules resume"})
-		case !s.Ended && !s.NextAt.IsZero() && d.age(s.NextAt) > lateSchedule:
-			d.add(Finding{SeverityError, "schedules", target, fmt.Sprintf("due since %v, and nobody fires it", d.age(s.NextAt)), "its runs are late or missed", "start a worker that has its job"})
+	for f := (ScheduleFilter{Limit: doctorCap}); ; {
+		list, err := d.store.Schedules(ctx, f)
+		if err != nil {
+			return err
 		}
+		for i := range list {
+			d.schedule(&list[i])
+		}
+		if len(list) < f.Limit {
+			return nil
+		}
+		f.After = list[len(list)-1].ScheduleID
 	}
-	return nil
+}
+
+func (d *doctor) schedule(s *ScheduleInfo) {
+	target := "schedule:" + s.Text()
+	paused := s.Pause != nil && (s.Pause.Until.IsZero() || d.now.Before(s.Pause.Until))
+	switch {
+	case s.Error != "":
+		d.add(Finding{SeverityError, "schedules", target, fmt.Sprintf("it has not fired for %v: %s", d.age(s.FailedAt), s.Error), "its runs are missed", "mend what the message says; it is tried each minute"})
+	case !s.OrphanSince.IsZero():
+		d.add(Finding{SeverityWarning, "schedules", target, fmt.Sprintf("no build declares it since %v", d.age(s.OrphanSince)), "it does not fire", "jobctl schedules remove, or deploy a build that declares it"})
+	case paused:
+		d.add(Finding{SeverityNote, "schedules", target, "paused by " + s.Pause.By, "it does not fire", "jobctl schedules resume"})
+	case !s.Ended && !s.NextAt.IsZero() && d.age(s.NextAt) > lateSchedule:
+		d.add(Finding{SeverityError, "schedules", target, fmt.Sprintf("due since %v, and nobody fires it", d.age(s.NextAt)), "its runs are late or missed", "start a worker that has its job"})
+	}
 }
 
 func (d *doctor) loops(ctx context.Context) error {

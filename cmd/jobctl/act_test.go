@@ -125,3 +125,18 @@ func TestBulkRetryIsWaryOfJobsInDoubt(t *testing.T) {
 	s.contains(s.run("bulk", "start", "--do", "burn"), exitUsage, "--do OPERATION: cancel, retry, reschedule, move, priority, purge")
 	s.contains(s.run("bulk", "start", "--do", "reschedule", "--kind", "x"), exitUsage, "--at TIME or --in DURATION")
 }
+
+func TestListFindsMembersOfBatchesAndRunsOfSchedules(t *testing.T) {
+	s := inSQLite(t)
+	batch := s.addBatch("BATCH", jobrt.ID{})
+	s.add("OTHER", sendKind)
+	s.add("IN", sendKind, member(batch))
+	s.add("RUN", sendKind, func(j *jobrt.NewJob) { j.Origin.Schedule, j.Origin.Tick = "night", time.Now() })
+	s.contains(s.run("list", "--batch", batch.String(), "--kind", sendKind, "--json"), exitOK, `"id":"IN"`)
+	got := s.run("list", "--schedule", sendKind+"#night", "--json")
+	if s.contains(got, exitOK, `"id":"RUN"`); strings.Count(got.out, "\n") != 1 {
+		t.Errorf("more than one run:\n%s", got.out)
+	}
+	s.contains(s.run("list", "--schedule", sendKind), exitOK, "no such jobs")
+	s.contains(s.run("list", "--schedule", sendKind, "--kind", "x"), exitUsage, "is not of --kind x")
+}

@@ -25,8 +25,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		s.must(err)
 
 		s.contains(s.run("doctor"), exitFailed, "ERROR outbox queue:mail: 1 parcel on their way", "no such kind\n",
-			"WARNING dead: 1 in doubt job: jobctl list --dead-reason 'in doubt'\n", "  do: | ask it; jobctl retry --in-doubt ID if it was not\n", "1 error, 1 warning, ")
-		s.contains(s.run("doctor", "--notes"), exitFailed, "NOTE held queue:billing: paused=true, set by ann ", ": audit\n", "NOTE isolation: the jobs share their ", " with 1 other tables")
+			"WARNING dead: 1 dead job, in doubt: jobctl list --dead-reason 'in doubt'\n", "  do: | ask it; jobctl retry --in-doubt ID if it was not\n", "1 error, 1 warning, ")
+		s.contains(s.run("doctor", "--notes"), exitFailed, "NOTE held queue:billing: paused=true, set by ann ", ": audit\n", "NOTE isolation: the jobs share their ", " with tables of others: 1")
 		s.contains(s.run("resume", "--queue", "billing"), exitOK)
 		s.contains(s.run("doctor"), exitFailed, "WARNING unserved kind:"+lostKind+": 1 ready job in queue billing that no live worker serves\n")
 
@@ -38,6 +38,6 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			}
 		}
 		s.must(s.session.Close(t.Context(), s.worker))
-		s.contains(s.run("doctor"), exitFailed, "ERROR workers: no live worker, and at least 1 jobs that wait\n")
+		s.contains(s.run("doctor"), exitFailed, "ERROR workers: there is no live worker, and jobs wait: at least 1\n")
 	})
 }

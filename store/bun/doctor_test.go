@@ -83,7 +83,7 @@ func TestDiagnoseFindsWhatHasGoneWrongInPostgreSQL(t *testing.T) {
 	wantFindings(t, openAt(t, dsn+"&synchronous_commit=off&statement_timeout=900", Config{}),
 		"error settings: synchronous_commit is off", "warning settings: statement_timeout is 900 ms", "error settings: autovacuum is switched off for jobgen_jobs",
 		"warning partitions: history has no partition for 1 of today and tomorrow", "error bloat: indexes are not valid: broken",
-		"note isolation: the jobs share their database with 1 other tables", `warning duties: the duty "maintain" is overdue by 1h0m`)
+		"note isolation: the jobs share their database with tables of others: 1", `warning duties: the duty "maintain" is overdue by 1h0m`)
 }
 
 func TestDiagnoseFindsWhatHasGoneWrongInSQLite(t *testing.T) {
@@ -95,7 +95,7 @@ func TestDiagnoseFindsWhatHasGoneWrongInSQLite(t *testing.T) {
 	if _, err := s.DB().ExecContext(t.Context(), `CREATE TABLE invoices (id integer)`); err != nil {
 		t.Fatal(err)
 	}
-	wantFindings(t, s, "note isolation: the jobs share their file with 1 other tables", `warning duties: the duty "maintain" is overdue by `)
+	wantFindings(t, s, "note isolation: the jobs share their file with tables of others: 1", `warning duties: the duty "maintain" is overdue by `)
 }
 
 func TestClocksMayDifferByWhatAQuestionTakes(t *testing.T) {

@@ -227,7 +227,7 @@ func (p *postgres) doctorIsolation(ctx context.Context, r *report) error {
 	if err != nil || tables == 0 {
 		return err
 	}
-	what := fmt.Sprintf("the jobs share their database with %d other tables, %s", tables, sizeText(size))
+	what := fmt.Sprintf("the jobs share their database with tables of others: %d, %s", tables, sizeText(size))
 	const why = "an enqueue can be part of the application's transactions; in return long transactions, backups and load of either slow down both"
 	if size > crowded || writes > 10*own && writes > 10_000_000 {
 		r.add(jobrt.SeverityWarning, "", what, why, "when that hurts: a database of the jobs' own, with enqueues through the outbox (docs/databases.md)")

@@ -87,7 +87,7 @@ func (d *sqliteDialect) doctorIsolation(ctx context.Context, r *report) error {
 	if err != nil || tables == 0 {
 		return err
 	}
-	r.add(jobrt.SeverityNote, "", fmt.Sprintf("the jobs share their file with %d other tables", tables),
+	r.add(jobrt.SeverityNote, "", fmt.Sprintf("the jobs share their file with tables of others: %d", tables),
 		"an enqueue can be part of the application's transactions; in return one writer at a time serves both", "when that hurts: a file of the jobs' own, or PostgreSQL")
 	return nil
 }
