@@ -15,15 +15,15 @@ const (
 	maxStack   = 32 << 10
 )
 
-// attemptError is err as it is stored: text that every database takes, cut to size, with a fingerprint that is the same
-// for errors that differ only in numbers.
-func attemptError(kind string, err error) *AttemptError {
-	e := &AttemptError{Message: storable(err.Error(), maxMessage)}
+// errorOf is err as it is stored: text without the job's secrets that every database takes, cut to size, with a fingerprint
+// that is the same for errors that differ only in numbers. Secrets are looked for before the cut, which may go through one.
+func (a *attempt) errorOf(err error) *AttemptError {
+	e := &AttemptError{Message: storable(a.conceal(err.Error()), maxMessage)}
 	var p *PanicError
 	if errors.As(err, &p) {
-		e.Stack = storable(p.Stack, maxStack)
+		e.Stack = storable(a.conceal(p.Stack), maxStack)
 	}
-	e.Fingerprint = fingerprintOf(kind, e.Message, e.Stack != "")
+	e.Fingerprint = fingerprintOf(a.info.Kind, e.Message, e.Stack != "")
 	return e
 }
 

@@ -1,6 +1,7 @@
 package jobrt
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,8 @@ func (r *registered) concealer(job *ClaimedJob) *strings.Replacer {
 	return replacerOf(slices.DeleteFunc(values, func(v string) bool { return len(v) < concealLeast }))
 }
 
-// replacerOf puts [Redacted] in the place of values, as they are and as %q writes them; nil when there are none.
+// replacerOf puts [Redacted] in the place of values, as they are and as %q and encoding/json write them; nil when there are
+// none.
 func replacerOf(values []string) *strings.Replacer {
 	if len(values) == 0 {
 		return nil
@@ -58,18 +60,9 @@ func replacerOf(values []string) *strings.Replacer {
 		if quoted = quoted[1 : len(quoted)-1]; quoted != v {
 			pairs = append(pairs, quoted, Redacted)
 		}
+		if encoded, err := json.Marshal(v); err == nil && string(encoded[1:len(encoded)-1]) != quoted { // <, > and & are escaped
+			pairs = append(pairs, string(encoded[1:len(encoded)-1]), Redacted)
+		}
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// concealError makes an attempt's error fit to be shown.
-func (a *attempt) concealError(e *AttemptError) *AttemptError {
-	if e == nil || a.secrets == nil || a.secrets() == nil {
-		return e
-	}
-	hidden := &AttemptError{Message: storable(a.conceal(e.Message), maxMessage), Stack: storable(a.conceal(e.Stack), maxStack), Fingerprint: e.Fingerprint}
-	if hidden.Message != e.Message {
-		hidden.Fingerprint = fingerprintOf(a.info.Kind, hidden.Message, e.Stack != "")
-	}
-	return hidden
 }

@@ -367,10 +367,17 @@ func TestErrorsOfHandlersDoNotQuoteSecrets(t *testing.T) {
 		"permanent": func(a work) error { return jobrt.Permanent(errors.New("no " + a.Text)) },
 		"cancel":    func(a work) error { return jobrt.Cancel("left: " + a.Text) },
 		"panic":     func(a work) error { panic("bad " + a.Text) },
+		"JSON": func(a work) error {
+			body, err := json.Marshal(map[string]string{"to": a.Text})
+			return errors.Join(err, fmt.Errorf("post %s: refused", body))
+		},
+		"cut": func(a work) error {
+			return fmt.Errorf("%s%s %s", strings.Repeat("-", 8165), a.Text, strings.Repeat("-", 99))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const secret = `ann"x@example.com`
+				const secret = `ann"x<x@example.com>`
 				b := newBench(t, nil)
 				job := newJob("Mail", retries(0))
 				job.Args.Secrets = []string{".text"}
@@ -382,7 +389,7 @@ func TestErrorsOfHandlersDoNotQuoteSecrets(t *testing.T) {
 				mustStop(t, stop)
 				info := b.info(h.ID())
 				all := fmt.Sprint(err, info.Error, info.Attempts, b.log, l.dead, l.moved)
-				if strings.Contains(all, "x@example.com") || !strings.Contains(info.Error, jobrt.Redacted) {
+				if strings.Contains(all, "x@exam") || strings.Contains(all, `ann"`) || strings.Contains(all, `ann\"`) || !strings.Contains(info.Error, jobrt.Redacted) {
 					t.Errorf("the secret is shown: %s", all)
 				}
 			})

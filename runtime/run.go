@@ -127,7 +127,6 @@ func (p *Pool) conclude(ctx context.Context, reg *registered, job *ClaimedJob, a
 			f = p.judge(ctx, reg, job, a, nil, unread)
 		}
 		f.Worker, f.StartedAt, f.Ran = a.worker, a.startedAt, ran
-		f.Error = a.concealError(f.Error)
 		if a.committed.Load() && f.Verdict != VerdictSucceeded {
 			p.log.Warn("job has ended in a transaction of its handler; what came after that changes nothing", "id", job.ID, "kind", job.Kind, "verdict", f.Verdict, "err", textOf(f.Error))
 			f = Finish{Ref: f.Ref, Verdict: VerdictSucceeded, Worker: a.worker, StartedAt: a.startedAt, Ran: ran}
@@ -197,25 +196,25 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a 
 		f.Verdict = VerdictSucceeded
 	case errors.As(err, &unstored):
 		// The work is done: running it again would only do it twice.
-		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, err)
+		f.Verdict, f.Error = VerdictSucceeded, a.errorOf(err)
 	case errors.As(cause, &asked) && !errors.As(err, &doubt) && !errors.As(err, &undecodable):
-		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, asked.with(err))
+		f.Verdict, f.Error = VerdictCancelled, a.errorOf(asked.with(err))
 	case errors.As(err, &back):
 		f.Verdict, f.Delay = back.verdict, back.delay
 	case errors.As(err, &snooze):
 		f.Verdict, f.Delay = VerdictSnoozed, max(snooze.d, 0)
 	case errors.As(err, &cancelled):
-		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, err)
+		f.Verdict, f.Error = VerdictCancelled, a.errorOf(err)
 	case errors.As(err, &undecodable):
-		f.Verdict, f.Reason, f.Schema, f.Error = VerdictDead, DeadUndecodable, p.client.sealer.readSchema(reg.schema), attemptError(job.Kind, err)
+		f.Verdict, f.Reason, f.Schema, f.Error = VerdictDead, DeadUndecodable, p.client.sealer.readSchema(reg.schema), a.errorOf(err)
 	case interrupted && errors.Is(err, context.Canceled):
 		f.Verdict = VerdictHandedBack // even if the handler calls its interruption permanent
 	case errors.As(err, &permanent) || reg.isPermanent(err):
-		f.Verdict, f.Reason, f.Error = VerdictDead, DeadPermanent, attemptError(job.Kind, err)
+		f.Verdict, f.Reason, f.Error = VerdictDead, DeadPermanent, a.errorOf(err)
 	case interrupted && !isPanic(err):
 		f.Verdict = VerdictHandedBack
 	case errors.As(err, &doubt):
-		f.Verdict, f.Reason, f.Error = VerdictDead, DeadInDoubt, attemptError(job.Kind, err)
+		f.Verdict, f.Reason, f.Error = VerdictDead, DeadInDoubt, a.errorOf(err)
 	case errors.Is(err, ErrEffectBusy) && !isPanic(err):
 		f.Verdict, f.Delay = VerdictSnoozed, effectBusyWait
 	default:
@@ -229,7 +228,7 @@ func (p *Pool) verdict(ctx context.Context, reg *registered, job *ClaimedJob, a 
 
 // failed says what becomes of a job whose handler failed in a way that speaks for nothing by itself.
 func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, err error) {
-	f.Error = attemptError(job.Kind, err)
+	f.Error = a.errorOf(err)
 	c := p.classify(a, err)
 	switch {
 	case c.as == classPermanent:
@@ -237,14 +236,14 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 	case c.as == classSnooze:
 		f.Verdict, f.Delay, f.Error = VerdictSnoozed, c.delay, nil
 	case c.as == classCancel:
-		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, Cancel(c.reason))
+		f.Verdict, f.Error = VerdictCancelled, a.errorOf(Cancel(c.reason))
 	case c.as == classIgnore:
-		f.Verdict, f.Error = VerdictSucceeded, attemptError(job.Kind, fmt.Errorf("error ignored: %w", err))
+		f.Verdict, f.Error = VerdictSucceeded, a.errorOf(fmt.Errorf("error ignored: %w", err))
 	case p.spare(f, reg, job, a):
 	case job.Attempt < job.MaxRetries:
 		f.Verdict, f.Delay = VerdictRetry, p.budgets.retryIn(job.Queue, reg.settings.RetryDelay(job.Attempt+1))
 	case reg.settings.DiscardExhausted:
-		f.Verdict, f.Error = VerdictCancelled, attemptError(job.Kind, fmt.Errorf("discarded after %d failed attempts: %w", job.Attempt+1, err))
+		f.Verdict, f.Error = VerdictCancelled, a.errorOf(fmt.Errorf("discarded after %d failed attempts: %w", job.Attempt+1, err))
 	default:
 		f.Verdict, f.Reason = VerdictDead, DeadExhausted
 	}
@@ -252,7 +251,7 @@ func (p *Pool) failed(f *Finish, reg *registered, job *ClaimedJob, a *attempt, e
 
 // spare takes note of a failure that the attempt is to be charged for, and reports whether it is not: its job goes back.
 func (p *Pool) spare(f *Finish, reg *registered, job *ClaimedJob, a *attempt) bool {
-	reason := a.concealError(f.Error).Message
+	reason := f.Error.Message
 	spared, put := p.controls.now.Load().held[reg.kind], time.Duration(0)
 	if !spared {
 		spared, put = p.breakers.failed(reg.kind, job.Ref, reason)
