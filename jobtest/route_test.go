@@ -1,6 +1,7 @@
 package jobtest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -238,6 +239,33 @@ func TestATransactionsJobOfAnotherDatabaseIsRelayedAfterItsCommit(t *testing.T) 
 			t.Errorf("rolled back: %v", err)
 		}
 	})
+}
+
+func TestAJobOnItsWayIsSentAgainUnderAnotherKey(t *testing.T) {
+	r := newRouted(t)
+	r.mailStore.refuse(func([]jobrt.NewJob) error { return jobrt.ErrUnavailable })
+	id := jobrt.NewID()
+	for i, key := range []string{"old", "new"} {
+		ring := &jobrt.Keyring{Current: key, Keys: map[string][]byte{"old": bytes.Repeat([]byte{1}, 32), "new": bytes.Repeat([]byte{2}, 32)}}
+		client, err := jobrt.NewClient(r.homeStore, jobrt.ClientConfig{Routes: map[string]jobrt.Store{"email": r.mailStore}, Encryption: ring})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(args SendInvoice) error {
+			tx := r.home.Begin()
+			_, err := jobrt.Enqueue(jobrt.WithTx(jobrt.WithClient(r.ctx, client), tx), nil, mailJob(), args, jobrt.WithID(id))
+			return errors.Join(err, tx.Commit())
+		}
+		if err := send(SendInvoice{InvoiceID: 7}); err != nil {
+			t.Errorf("sent under key %s: %v", key, err)
+		}
+		if taken := (*jobrt.IDTakenError)(nil); i > 0 && !errors.As(send(SendInvoice{InvoiceID: 8}), &taken) {
+			t.Error("another job of this id is accepted")
+		}
+	}
+	if lines, err := r.home.OutboxBacklog(r.ctx, 10); err != nil || len(lines) == 0 {
+		t.Errorf("backlog: %+v, %v", lines, err)
+	}
 }
 
 func TestATransactionOfTheQueuesOwnDatabaseTakesTheJob(t *testing.T) {

@@ -315,15 +315,33 @@ func (c *Client) resent(ctx context.Context, p parcel, send func() ([]Inserted, 
 		if c.sealer == nil || !errors.As(err, &taken) {
 			return inserted, err
 		}
-		var known JobInfo
-		unread := bounded(ctx, func(ctx context.Context) (err error) {
-			known, err = c.store.Job(ctx, taken.ID)
-			return err
-		})
+		known, unread := c.storedAs(ctx, taken.ID)
 		if unread != nil || !c.asStored(p, known) {
 			return inserted, err
 		}
 	}
+}
+
+// storedAs finds a job as it is stored: in the outbox of another database, on its way to the client's, or there. Outboxes
+// come first, because that is where jobs are while the client's database is away.
+func (c *Client) storedAs(ctx context.Context, id ID) (known JobInfo, err error) {
+	for _, other := range c.databases()[1:] {
+		err = bounded(ctx, func(ctx context.Context) error {
+			item, err := other.store.Stowed(ctx, id)
+			if err == nil {
+				known, err = item.waitingJob()
+			}
+			return err
+		})
+		if err == nil {
+			return known, nil
+		}
+	}
+	err = bounded(ctx, func(ctx context.Context) (err error) {
+		known, err = c.store.Job(ctx, id)
+		return err
+	})
+	return known, err
 }
 
 // asStored gives a job of p, which the store has refused because its id is known with other arguments, the text of the
