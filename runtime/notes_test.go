@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,6 +253,44 @@ func TestAStoreThatTakesNoNotesHoldsUpNoJob(t *testing.T) {
 			t.Errorf("once the store is back: progress %+v", p)
 		}
 		mustStop(t, stop)
+	})
+}
+
+func TestWhatIsKeptForAStoreThatTakesNoNotesIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &noteStore{Memory: jobtest.NewMemory()}
+		var away atomic.Bool
+		away.Store(true)
+		store.refuse = func([]jobrt.Note) error {
+			if away.Load() {
+				return jobrt.ErrUnavailable
+			}
+			return nil
+		}
+		b := newBench(t, store)
+		job, line := newJob("Talk"), strings.Repeat("x", 8000)
+		handle(b, job, func(ctx context.Context, _ work) (done, error) {
+			for range 25 {
+				jobrt.Log(ctx).Info(line)
+			}
+			return done{}, nil
+		})
+		const jobs = 120 // 24 MB
+		handles := b.enqueueMany(job, jobs)
+		stop := b.run(jobrt.PoolConfig{})
+		time.Sleep(10 * time.Second)
+		away.Store(false)
+		time.Sleep(10 * time.Second)
+		mustStop(t, stop)
+		kept := 0
+		for _, h := range handles {
+			if lines, err := store.Logs(t.Context(), h.ID(), jobrt.LogPlace{}, 1); err == nil && len(lines) > 0 {
+				kept++
+			}
+		}
+		if kept < 70 || kept > 100 {
+			t.Errorf("the notes of %d jobs were kept, want about 16 MiB", kept)
+		}
 	})
 }
 

@@ -17,6 +17,7 @@ type scribe struct {
 	running map[*attempt]bool // that have something to store
 	ended   []endedAttempt
 	late    []Note // of attempts whose ends have been passed on already
+	size    int    // of late, in bytes
 	lost    int    // notes given up since the last complaint
 	closed  bool
 	changed chan struct{}
@@ -36,8 +37,9 @@ const (
 	// noteMost and noteBytes bound what one call stores.
 	noteMost  = 500
 	noteBytes = 1 << 20
-	// lateMost is the most notes that are kept for a store that does not take them.
-	lateMost = 1000
+	// lateMost and lateBytes bound what is kept, of attempts that have ended, for a store that does not take notes.
+	lateMost  = 1000
+	lateBytes = 16 << 20
 )
 
 func newScribe(p *Pool) *scribe {
@@ -128,7 +130,7 @@ func (s *scribe) store() {
 	s.mu.Lock()
 	ended, late := s.ended, s.late
 	from := make(map[Ref]*attempt, len(s.running))
-	s.ended, s.late = nil, nil
+	s.ended, s.late, s.size = nil, nil, 0
 	var batch []Note
 	for _, e := range ended {
 		if note, some := e.a.notes.take(e.a.ref); some {
@@ -204,8 +206,9 @@ func (s *scribe) keep(refused []Note, from map[Ref]*attempt) {
 			if !s.closed {
 				s.running[a] = true
 			}
-		case len(s.late) < lateMost && !s.closed:
+		case len(s.late) < lateMost && s.size < lateBytes && !s.closed:
 			s.late = append(s.late, note)
+			s.size += noteSize(&note)
 		default:
 			s.lost++
 		}
