@@ -66,6 +66,9 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 		return result, err
 	}
 	data, err := json.Marshal(result)
+	if err == nil && !utf8.Valid(data) { // a json.RawMessage, or a MarshalJSON
+		err = errors.New("its JSON is not valid UTF-8")
+	}
 	if err != nil {
 		return result, Permanent(fmt.Errorf("step %q: result: %w", name, err))
 	}

@@ -2,6 +2,7 @@ package jobrt_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -190,6 +191,10 @@ func TestStepRefuses(t *testing.T) {
 			_, err := jobrt.Step(ctx, "a", func(context.Context) (string, error) { return strings.Repeat("x", 1<<20), nil })
 			return err
 		}, "the limits are 1048576"},
+		"a result in another encoding": {func(ctx context.Context) error {
+			_, err := jobrt.Step(ctx, "a", func(context.Context) (json.RawMessage, error) { return json.RawMessage("\"\xff\""), nil })
+			return err
+		}, "step \"a\": result: its JSON is not valid UTF-8"},
 		"an ended context": {func(ctx context.Context) error {
 			ctx, cancel := context.WithCancelCause(ctx)
 			cancel(errors.New("enough"))
