@@ -13,11 +13,12 @@ type attemptDeps struct {
 	mu      sync.Mutex
 	value   any // *D; nil until it is opened
 	release func() error
+	over    bool // they are released: nobody would release more
 }
 
 // OpenDeps returns the own dependencies of the running attempt or of a run of a loop. The first call opens them; they are released
-// once the handler has returned, before the attempt's end is written. check looks at what open returned. An error, of the
-// one or the other, is not remembered: the next call opens anew. Generated code calls it, for worker.RegisterScoped.
+// once the handler has returned, before the attempt's end is written; a later call is an error. check looks at what open
+// returned. An error, of the one or the other, is not remembered: what was opened is released, the next call opens anew. Generated code calls it, for worker.RegisterScoped.
 func OpenDeps[D any](ctx context.Context, open func(ctx context.Context) (D, func() error, error), check func(*D) error) (*D, error) {
 	deps, _ := ctx.Value(loopDepsKey{}).(*attemptDeps)
 	if a := running(ctx); a != nil {
@@ -28,6 +29,9 @@ func OpenDeps[D any](ctx context.Context, open func(ctx context.Context) (D, fun
 	}
 	deps.mu.Lock()
 	defer deps.mu.Unlock()
+	if deps.over {
+		return nil, errors.New("open dependencies: the handler has returned")
+	}
 	if deps.value != nil {
 		d, ok := deps.value.(*D)
 		if !ok {
@@ -39,11 +43,14 @@ func OpenDeps[D any](ctx context.Context, open func(ctx context.Context) (D, fun
 	if err != nil {
 		return nil, fmt.Errorf("open dependencies: %w", err)
 	}
-	deps.release = release
 	if err := check(&d); err != nil {
-		return nil, fmt.Errorf("open dependencies: %w", err)
+		err = fmt.Errorf("open dependencies: %w", err)
+		if release != nil {
+			err = errors.Join(err, release())
+		}
+		return nil, err
 	}
-	deps.value = &d
+	deps.value, deps.release = &d, release
 	return &d, nil
 }
 
@@ -55,7 +62,7 @@ func withLoopDeps(ctx context.Context) (_ context.Context, release func() error)
 	return context.WithValue(ctx, loopDepsKey{}, deps), func() (err error) {
 		deps.mu.Lock()
 		release := deps.release
-		deps.release, deps.value = nil, nil
+		deps.release, deps.value, deps.over = nil, nil, true
 		deps.mu.Unlock()
 		if release == nil {
 			return nil
@@ -73,7 +80,7 @@ func withLoopDeps(ctx context.Context) (_ context.Context, release func() error)
 func (p *Pool) releaseDeps(a *attempt) {
 	a.deps.mu.Lock()
 	release := a.deps.release
-	a.deps.release, a.deps.value = nil, nil
+	a.deps.release, a.deps.value, a.deps.over = nil, nil, true
 	a.deps.mu.Unlock()
 	if release == nil {
 		return
