@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
@@ -116,6 +117,9 @@ func (s *session) WorkBulk(ctx context.Context) (jobrt.BulkStep, error) {
 	b := m.bulks[i]
 	f := b.Filter
 	f.Before = b.Cursor
+	if begun := b.At.Add(time.Microsecond); f.CreatedBefore.IsZero() || begun.Before(f.CreatedBefore) {
+		f.CreatedBefore = begun
+	}
 	var rows []*row
 	for _, r := range m.jobs {
 		if r.matches(f) {

@@ -111,7 +111,8 @@ type BulkInfo struct {
 	Kept    int `json:"kept"`
 	// Cursor is the job that it has come to; zero at the beginning.
 	Cursor ID `json:"cursor,omitzero"`
-	// Error of the last step, if it failed; it is tried again.
+	// Error is the last that a step has met. It names the job that was left as it is because of it; where it names none
+	// the step is tried again.
 	Error      string    `json:"error,omitempty"`
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 }

@@ -144,6 +144,21 @@ var bulkCases = []testCase{
 			e.wantState(id, jobrt.StateReady)
 		}
 	}},
+	{name: "what is stored after the beginning of a bulk operation is not meant, whatever its id", run: func(e *env) {
+		w := e.worker()
+		late := newJob() // its id is older than those that follow
+		ids := e.insert(newJobs(2)...)
+		b := e.bulk(jobrt.Operation{Do: jobrt.OpPriority, Priority: 9}, jobrt.Filter{Kind: kind})
+		e.advance(time.Second)
+		e.insert(late, newJob())
+		e.workBulk(w)
+		e.wantBulk(b.ID, jobrt.BulkDone, 2, 0)
+		for _, id := range ids {
+			if got := e.job(id).Priority; got != 9 {
+				e.Errorf("priority %d, want 9", got)
+			}
+		}
+	}},
 	{name: "a bulk operation can be cancelled, and a senseless one is refused", run: func(e *env) {
 		w := e.worker()
 		id := e.insert(newJob())[0]

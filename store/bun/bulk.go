@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
@@ -102,11 +103,39 @@ func (s *Store) Bulks(ctx context.Context, before jobrt.ID, limit int) ([]jobrt.
 	return infos, s.failed("bulks", err)
 }
 
-// workBulk does one step. A step that fails says so in its operation, which goes behind the others and is tried again.
-func workBulk(ctx context.Context, d dialect) (jobrt.BulkStep, error) {
-	var step jobrt.BulkStep
-	var at jobrt.BulkInfo
-	err := d.inWrite(ctx, func(q querier) error {
+// writer runs a function in a transaction that writes, of a worker's session.
+type writer func(ctx context.Context, f func(q querier) error) error
+
+// workBulk does one step. When the database refuses a row, a step of one job follows; when that is the row, its job is
+// left as it is, and keeps no others waiting. A step that fails otherwise says so in its operation, which goes behind the
+// others and is tried again.
+func workBulk(ctx context.Context, d dialect, write writer) (jobrt.BulkStep, error) {
+	step, at, err := stepBulk(ctx, d, write, bulkBatch)
+	if err != nil && d.refusesRow(err) {
+		step, at, err = stepBulk(ctx, d, write, 1)
+	}
+	if err == nil || at.ID.IsZero() {
+		return step, err
+	}
+	at.Error = fmt.Sprintf("%.1000s", err)
+	left := d.refusesRow(err)
+	if left {
+		at.Error = fmt.Sprintf("job %s: %.950s", at.Cursor, err)
+		at.Kept++
+	}
+	if saved := write(ctx, func(q querier) error { return d.saveBulk(ctx, q, at) }); saved != nil {
+		return jobrt.BulkStep{}, fmt.Errorf("%w (%w)", err, saved)
+	}
+	if left {
+		return jobrt.BulkStep{Worked: true, Results: []jobrt.Operated{{ID: at.Cursor, Err: err}}}, nil
+	}
+	return jobrt.BulkStep{}, err
+}
+
+// stepBulk looks at the next jobs, most at the most, of the operation that has waited longest. When it fails it returns the
+// operation: as it was or, if most is one, past the job that it failed at.
+func stepBulk(ctx context.Context, d dialect, write writer, most int) (step jobrt.BulkStep, at jobrt.BulkInfo, err error) {
+	err = write(ctx, func(q querier) error {
 		step, at = jobrt.BulkStep{}, jobrt.BulkInfo{}
 		found, err := d.lockBulk(ctx, q)
 		if err != nil || len(found) == 0 {
@@ -114,18 +143,23 @@ func workBulk(ctx context.Context, d dialect) (jobrt.BulkStep, error) {
 		}
 		at, step.Worked = found[0], true
 		f := at.Filter
-		f.Before, f.Limit = at.Cursor, bulkBatch
+		f.Before, f.Limit = at.Cursor, most
+		if begun := at.At.Add(time.Microsecond); f.CreatedBefore.IsZero() || begun.Before(f.CreatedBefore) {
+			f.CreatedBefore = begun // whatever ids the jobs have that are stored later
+		}
 		ids, err := d.matching(ctx, q, f)
 		if err != nil {
 			return err
 		}
 		next := at
-		next.Error = ""
 		if len(ids) == 0 {
 			next.State = jobrt.BulkDone
 			return d.saveBulk(ctx, q, next)
 		}
 		next.Cursor = ids[len(ids)-1]
+		if most == 1 {
+			at.Cursor = next.Cursor
+		}
 		sorted := sortedIDs(ids)
 		done, err := operate(ctx, d, q, jobrt.Actor{Name: at.Actor, Reason: at.Reason}, at.Operation, sorted)
 		if err != nil {
@@ -143,15 +177,7 @@ func workBulk(ctx context.Context, d dialect) (jobrt.BulkStep, error) {
 		}
 		return d.saveBulk(ctx, q, next)
 	})
-	if err == nil || at.ID.IsZero() {
-		return step, err
-	}
-	at.Error = fmt.Sprintf("%.1000s", err)
-	saved := d.inWrite(ctx, func(q querier) error { return d.saveBulk(ctx, q, at) })
-	if saved != nil {
-		return jobrt.BulkStep{}, fmt.Errorf("%w (%w)", err, saved)
-	}
-	return jobrt.BulkStep{}, err
+	return step, at, err
 }
 
 // bulkTexts are what is stored of an operation and its filter.

@@ -67,6 +67,8 @@ func (s *pgSession) WorkBulk(ctx context.Context) (jobrt.BulkStep, error) {
 	if err != nil || !open {
 		return jobrt.BulkStep{}, s.failed("work bulk", err)
 	}
-	step, err := workBulk(ctx, s.p)
+	step, err := workBulk(ctx, s.p, func(ctx context.Context, f func(q querier) error) error {
+		return s.p.inTx(ctx, s.workDB, f)
+	})
 	return step, s.failed("work bulk", err)
 }

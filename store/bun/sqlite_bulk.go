@@ -81,6 +81,6 @@ func (s *sqliteSession) WorkBulk(ctx context.Context) (jobrt.BulkStep, error) {
 	if err != nil || !open {
 		return jobrt.BulkStep{}, s.failed("work bulk", err)
 	}
-	step, err := workBulk(ctx, s.d)
+	step, err := workBulk(ctx, s.d, s.d.inWrite)
 	return step, s.failed("work bulk", err)
 }
