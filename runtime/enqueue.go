@@ -110,7 +110,7 @@ func EnqueueMany[A, R any](ctx context.Context, use *Client, job *Job[A, R], arg
 		}
 		return err
 	}
-	done, err := c.pass(ctx, jobs, len(args), common.tx != nil || s != nil && s.graph.held != nil, store)
+	done, err := c.pass(ctx, job, jobs, len(args), common.tx != nil || s != nil && s.graph.held != nil, store)
 	if err != nil {
 		err = fmt.Errorf("enqueue %s: %w", job.Kind, err)
 		if done && s != nil {

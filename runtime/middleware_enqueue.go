@@ -41,6 +41,7 @@ type Outgoing struct {
 	job    *NewJob
 	inTx   bool
 	follow bool
+	serial bool // its priority is that of all jobs of the kind
 }
 
 // ID is the job's id. When its unique key turns out to be taken, the job is not stored under it.
@@ -85,6 +86,9 @@ func putAll(all, given []*Outgoing) error {
 
 // put writes the changed fields to the job.
 func (o *Outgoing) put() error {
+	if o.serial && o.Priority != o.job.Priority {
+		return fmt.Errorf("enqueue middleware: Priority %d for %s, but serial= runs jobs of one key in order; all of them have priority %d", o.Priority, o.job.Kind, o.job.Priority)
+	}
 	e := enqueue{job: *o.job}
 	var opts []EnqueueOption
 	change := func(changed bool, opt EnqueueOption) {
@@ -119,19 +123,32 @@ var (
 	errEnqueueOthers  = errors.New("enqueue middleware passed on other jobs than it was given")
 )
 
-// pass takes the jobs of one call, of which the first asked are the caller's, through the client's middleware to store.
+// serialKinds adds the kinds among a job and its continuations by annotation whose jobs keep an order.
+func serialKinds(j *erasedJob, kinds map[string]bool) {
+	if j.settings.Serial {
+		kinds[j.names[0]] = true
+	}
+	for _, n := range j.next {
+		serialKinds(n.Job.erase(), kinds)
+	}
+}
+
+// pass takes the jobs of one call, of which the first asked are of job and the rest its continuations, through the client's
+// middleware to store.
 // done reports whether store has succeeded; err may be set all the same.
-func (c *Client) pass(ctx context.Context, jobs []NewJob, asked int, inTx bool, store func(ctx context.Context) error) (done bool, err error) {
+func (c *Client) pass(ctx context.Context, job AnyJob, jobs []NewJob, asked int, inTx bool, store func(ctx context.Context) error) (done bool, err error) {
 	if len(c.config.Middleware) == 0 {
 		err := store(ctx)
 		return err == nil, err
 	}
+	serial := make(map[string]bool)
+	serialKinds(job.erase(), serial)
 	out := make([]*Outgoing, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
 		out[i] = &Outgoing{
 			Queue: j.Queue, Priority: j.Priority, MaxRetries: j.MaxRetries, RunAt: j.RunAt, Delay: j.Delay, Tags: slices.Clone(j.Tags), Trace: j.Trace,
-			job: j, inTx: inTx, follow: i >= asked,
+			job: j, inTx: inTx, follow: i >= asked, serial: serial[j.Kind],
 		}
 	}
 	called := false

@@ -142,6 +142,37 @@ func TestWorkThatIsDoneOnceStaysDoneThoughMiddlewareFails(t *testing.T) {
 	}
 }
 
+func TestEnqueueMiddlewareKeepsTheOrderOfSerialJobs(t *testing.T) {
+	serial := newJob("Serial", func(s *jobrt.Settings) { s.Serial = true })
+	serial.LimitKey = func(dst []byte, w *work) ([]byte, error) { return append(dst, w.Text...), nil }
+	lead := newJob("Lead")
+	follow := newJob("Follow", func(s *jobrt.Settings) { s.Serial = true })
+	lead.Next = []jobrt.Next{{Job: follow, On: jobrt.IfSucceeded, Slot: jobrt.SlotNone}}
+	store := jobtest.NewMemory()
+	client, err := jobrt.NewClient(store, jobrt.ClientConfig{Middleware: []jobrt.EnqueueMiddleware{func(next jobrt.EnqueueFunc) jobrt.EnqueueFunc {
+		return func(ctx context.Context, jobs []*jobrt.Outgoing) error {
+			for _, j := range jobs {
+				if j.Kind() != lead.Kind {
+					j.Priority++
+				}
+			}
+			return next(ctx, jobs)
+		}
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := jobrt.WithClient(t.Context(), client)
+	for _, job := range []*jobrt.Job[work, done]{serial, lead} {
+		if _, err := jobrt.Enqueue(ctx, nil, job, work{Text: "a"}); err == nil || !strings.Contains(err.Error(), "serial=") {
+			t.Errorf("%s: %v", job.Kind, err)
+		}
+	}
+	if jobs, err := store.Jobs(ctx, jobrt.Filter{}); err != nil || len(jobs) != 0 {
+		t.Errorf("%d jobs stored, %v", len(jobs), err)
+	}
+}
+
 func TestEnqueueMiddlewareChangesAndRefusesJobs(t *testing.T) {
 	follow := newJob("Follow")
 	job := newJob("Lead")

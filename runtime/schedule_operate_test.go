@@ -169,7 +169,7 @@ func TestEditsOfSchedulesAreChecked(t *testing.T) {
 	for name, e := range map[string]jobrt.ScheduleEdit{
 		"never fires": {Cron: "0 0 31 2 *"}, "unknown zone": {Cron: "0 0 * * *", Zone: "Nowhere"}, "both": {Cron: "@daily", Every: time.Hour},
 		"negative": {Grace: &bad}, "policy": {Misfire: "never"}, "arguments": {Args: []byte(`[1]`)}, "no JSON": {Args: []byte(`{`)},
-		"hidden": {Args: []byte(`{"text":"[secret]"}`)},
+		"hidden":       {Args: []byte(`{"text":"[secret]"}`)},
 		"a zone alone": {Zone: "Europe/Berlin"},
 	} {
 		if err := op.EditSchedule(t.Context(), id, e); err == nil {
