@@ -134,7 +134,7 @@ func (i *ScheduleInfo) EditBy(a Actor, e ScheduleEdit, now time.Time) error {
 		return errors.New("a schedule of the code has no arguments to edit")
 	}
 	if e.Zone != "" && e.Cron == "" && e.Every == 0 {
-		return errors.New("Zone is that of Cron or Every; give one of them, too")
+		return errors.New("a zone is that of Cron or Every; give one of them, too")
 	}
 	timing := i.Effective().Timing()
 	if i.Edit = nil; !e.IsZero() {

@@ -14,7 +14,7 @@ func deadCommand() *cli.Command {
 		Name:  "dead",
 		Usage: "group dead jobs by what they died of",
 		Description: "The newest 10,000 are looked at. Those of one line are selected by --kind, --dead-reason and --error:\n" +
-			"jobctl bulk start --do retry --kind … --error … runs them again.",
+			"jobctl bulk start --do retry --kind … --dead-reason … --error … runs them again.",
 		Flags: append(filterFlags(), jsonFlag()),
 		Action: looking(func(c *cli.Context, o *jobrt.Operator) error {
 			f, err := filter(c)

@@ -43,7 +43,7 @@ func TestThePageHasAllCommands(t *testing.T) {
 	if diff := cmp.Diff(b.String(), old); diff != "" {
 		t.Errorf("%s is out of date; go test ./cmd/jobctl -run TestThePageHasAllCommands -update (-want +page):\n%s", pageFile, diff)
 	}
-	for _, line := range regexp.MustCompile("(?m)jobctl (?:--db \\S+ )?[a-z][a-z-]*(?: [a-z][a-z-]*)?").FindAllString(prose, -1) {
+	for _, line := range regexp.MustCompile(`(?m)jobctl (?:--db \S+ )?[a-z][a-z-]*(?: [a-z][a-z-]*)?`).FindAllString(prose, -1) {
 		if !knownLine(app.Commands, strings.Fields(line)[1:]) {
 			t.Errorf("the page quotes %q, which is no command", line)
 		}

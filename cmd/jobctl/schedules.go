@@ -143,7 +143,7 @@ func backfillSchedule(c *cli.Context, o *jobrt.Operator, id jobrt.ScheduleID) (c
 func editFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cron", Usage: "fire at the times of `EXPRESSION`"},
-		&cli.StringFlag{Name: "tz", Usage: "time zone of --cron, `NAME`, such as Europe/Berlin", DefaultText: "UTC"},
+		&cli.StringFlag{Name: "tz", Usage: "time zone of --cron or --every, `NAME`, such as Europe/Berlin", DefaultText: "UTC"},
 		&cli.StringFlag{Name: "every", Usage: "fire every `DURATION`, " + spanUsage},
 		&cli.StringFlag{Name: "misfire", Usage: "what becomes of missed times, `POLICY`: once, all, skip"},
 		&cli.StringFlag{Name: "grace", Usage: "how late a run is still on time, `DURATION`"},
@@ -187,8 +187,8 @@ func editSchedule(c *cli.Context, o *jobrt.Operator, id jobrt.ScheduleID) (chang
 		return change{text: "is as code or data say again"}, o.ClearScheduleEdit(c.Context, id)
 	case e.IsZero():
 		return change{}, usagef("schedules edit needs what to change, or --clear")
-	case c.IsSet("tz") && e.Cron == "":
-		return change{}, usagef("--tz is that of --cron")
+	case c.IsSet("tz") && e.Cron == "" && e.Every == 0:
+		return change{}, usagef("--tz is that of --cron or --every: give one of them, too")
 	}
 	return change{text: "is edited, until jobctl schedules edit --clear"}, o.EditSchedule(c.Context, id, e)
 }

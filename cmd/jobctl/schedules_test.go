@@ -62,7 +62,7 @@ func TestWrongScheduleCommandsAreUsageErrors(t *testing.T) {
 	}{
 		{[]string{"edit", name}, "needs what to change, or --clear"},
 		{[]string{"edit", "--clear", "--count", "3", name}, "takes --clear alone"},
-		{[]string{"edit", "--every", "1h", "--tz", "UTC", name}, "--tz is that of --cron"},
+		{[]string{"edit", "--count", "1", "--tz", "UTC", name}, "--tz is that of --cron or --every"},
 		{[]string{"edit", "--every", "soon", name}, `--every "soon": want a duration`},
 		{[]string{"backfill", name}, "needs --from TIME and a later --until TIME"},
 		{[]string{"pause"}, "takes one argument, a schedule, but got 0"},

@@ -78,7 +78,7 @@ func (p *postgres) doctorConnections(ctx context.Context, r *report) error {
 	var used, most int
 	var queue float64
 	_, err := first(ctx, p.own(), []any{&used, &most, &queue}, `
-		SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::integer,
+		SELECT (SELECT sum(numbackends) FROM pg_stat_database WHERE datid <> 0)::integer,
 			current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
 			pg_notification_queue_usage()`)
 	if err != nil {
