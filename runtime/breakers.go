@@ -29,6 +29,7 @@ type kindBreaker struct {
 	row     int // failures since the last success, or report
 	seen    BreakerReport
 	news    bool      // seen is to be reported
+	sent    int       // failures of a report that is on its way
 	told    time.Time // when it was last
 	tripped bool      // there are enough failures, but the store has not said so yet
 	try     try
@@ -135,7 +136,7 @@ func (b *breakers) ended(kind string, ref Ref, v Verdict) {
 		b.wake()
 	case v == VerdictSucceeded && !k.bars():
 		k.row = 0
-		if k.known.Failures > 0 || k.seen.Failures > 0 {
+		if k.known.Failures > 0 || k.seen.Failures > 0 || k.sent > 0 {
 			k.seen, k.news = BreakerReport{Succeeded: true}, true
 		}
 	}
@@ -184,14 +185,8 @@ func (b *breakers) look(ctx context.Context, kind string) error {
 
 // report tells the store what was seen.
 func (b *breakers) report(ctx context.Context, kind string) error {
-	b.mu.Lock()
 	k := b.kinds[kind]
-	seen, news := k.seen, k.news
-	k.seen, k.news = BreakerReport{}, false
-	if news {
-		k.told = time.Now()
-	}
-	b.mu.Unlock()
+	seen, news := b.unsent(k)
 	if !news {
 		return nil
 	}
@@ -201,6 +196,7 @@ func (b *breakers) report(ctx context.Context, kind string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	k.sent = 0
 	if !transient(err) {
 		b.pool.log.Error("failures cannot be told to the breaker; they are left out", "kind", kind, "failures", seen.Failures, "err", err)
 		k.tripped = false
@@ -214,6 +210,18 @@ func (b *breakers) report(ctx context.Context, kind string) error {
 	}
 	k.news = true
 	return err
+}
+
+// unsent returns what is to be reported. Until the answer is there, a success counts against it.
+func (b *breakers) unsent(k *kindBreaker) (seen BreakerReport, news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen, news = k.seen, k.news
+	k.seen, k.news, k.sent = BreakerReport{}, false, seen.Failures
+	if news {
+		k.told = time.Now()
+	}
+	return seen, news
 }
 
 // send sends a report and learns from the answer. Whoever has turned the breaker tells people and processes.
@@ -231,7 +239,7 @@ func (b *breakers) send(ctx context.Context, kind string, r BreakerReport) error
 	}
 	b.mu.Lock()
 	before := k.known
-	k.row, k.tripped = 0, false
+	k.row, k.tripped, k.sent = 0, false, 0
 	k.learn(now)
 	b.mu.Unlock()
 	b.pool.controls.again()
