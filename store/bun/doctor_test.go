@@ -63,7 +63,10 @@ func TestDiagnoseFindsWhatHasGoneWrongInPostgreSQL(t *testing.T) {
 	dsn := pgtest.Start(t).NewDatabase(t)
 	sound := openAt(t, dsn, Config{})
 	for line := range strings.Lines(diagnosed(t, sound)) {
-		if !strings.HasPrefix(line, "note settings: idle_in_transaction_session_timeout") {
+		switch check, _, _ := strings.Cut(line, ":"); check {
+		case "note settings": // the server's defaults
+		case "warning connections", "warning transactions": // of the server's other tests
+		default:
 			t.Errorf("a fresh database: %s", line)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -65,6 +66,9 @@ func TestPgBouncerIsDetected(t *testing.T) {
 	s := openAt(t, bouncer.DSN(dsn))
 	if !s.d.(*postgres).pooled {
 		t.Fatal("Open does not see PgBouncer")
+	}
+	if got := diagnosed(t, s); !strings.Contains(got, "a pooler in transaction mode") || strings.Contains(got, "could not be checked") {
+		t.Errorf("the doctor behind PgBouncer: %s", got)
 	}
 	session, _ := openSession(t, s)
 	if err := session.Listen(t.Context(), func(string) {}, func() {}); !errors.Is(err, jobrt.ErrNoListen) {
