@@ -35,6 +35,17 @@ type Keyring struct {
 	Kinds []string
 }
 
+// String names the keys. Whoever prints or logs a Keyring, or a configuration that has one, shows no key.
+func (k Keyring) String() string {
+	return fmt.Sprintf("keyring %q, current %q", slices.Sorted(maps.Keys(k.Keys)), k.Current)
+}
+
+// GoString is String.
+func (k Keyring) GoString() string { return k.String() }
+
+// MarshalText is String, for encoding/json and log/slog: a Keyring cannot be stored by them.
+func (k Keyring) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // keySize is the length of a key, in bytes; maxKeyID that of its id.
 const (
 	keySize  = 32

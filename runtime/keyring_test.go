@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -358,6 +359,26 @@ func TestKeyringsAreChecked(t *testing.T) {
 	handle(b, newJob("Locked"), func(context.Context, work) (done, error) { return done{}, nil })
 	if _, err := jobrt.NewPool(client, b.reg, jobrt.PoolConfig{}); err == nil || !strings.Contains(err.Error(), "svc/test.Locket") {
 		t.Errorf("a kind that is not registered: %v", err)
+	}
+}
+
+func TestAKeyringShowsNoKeyWhenItIsPrinted(t *testing.T) {
+	ring := &jobrt.Keyring{Current: "2026-11", Keys: map[string][]byte{"2026-11": bytes.Repeat([]byte{0xA7}, 32)}}
+	for _, v := range []any{ring, *ring, jobrt.ClientConfig{Encryption: ring}} {
+		var text strings.Builder
+		for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+			fmt.Fprintf(&text, format+"\n", v)
+		}
+		slog.New(slog.NewTextHandler(&text, nil)).Info("made", "ring", v)
+		slog.New(slog.NewJSONHandler(&text, nil)).Info("made", "ring", v)
+		for _, key := range []string{"167 167", "167, 167", "p6en", "a7a7", "0xa7, 0xa7", `\xa7`} {
+			if strings.Contains(text.String(), key) {
+				t.Errorf("a key is shown as %q in %s", key, text.String())
+			}
+		}
+	}
+	if got := fmt.Sprint(ring); got != `keyring ["2026-11"], current "2026-11"` {
+		t.Errorf("got %s", got)
 	}
 }
 
