@@ -19,8 +19,8 @@ type bulkDialect interface {
 	readBulks(ctx context.Context, id, before jobrt.ID, limit int) ([]jobrt.BulkInfo, error)
 	// lockBulk locks the open one that has waited longest and that nobody else works at.
 	lockBulk(ctx context.Context, q querier) ([]jobrt.BulkInfo, error)
-	// saveBulk records how far one has come.
-	saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo) error
+	// saveBulk records how far one has come that had come to the job was, and nothing when it has gone on since.
+	saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo, was jobrt.ID) error
 	// matching returns the ids of jobs that a filter selects, newest first.
 	matching(ctx context.Context, q querier, f jobrt.Filter) ([]jobrt.ID, error)
 }
@@ -110,33 +110,34 @@ type writer func(ctx context.Context, f func(q querier) error) error
 // left as it is, and keeps no others waiting. A step that fails otherwise says so in its operation, which goes behind the
 // others and is tried again.
 func workBulk(ctx context.Context, d dialect, write writer) (jobrt.BulkStep, error) {
-	step, at, err := stepBulk(ctx, d, write, bulkBatch)
+	step, at, head, err := stepBulk(ctx, d, write, bulkBatch)
 	if err != nil && d.refusesRow(err) {
-		step, at, err = stepBulk(ctx, d, write, 1)
+		step, at, head, err = stepBulk(ctx, d, write, 1)
 	}
 	if err == nil || at.ID.IsZero() {
 		return step, err
 	}
+	was, left := at.Cursor, d.refusesRow(err)
 	at.Error = fmt.Sprintf("%.1000s", err)
-	left := d.refusesRow(err)
 	if left {
-		at.Error = fmt.Sprintf("job %s: %.950s", at.Cursor, err)
+		at.Error = fmt.Sprintf("job %s: %.950s", head, err)
+		at.Cursor = head
 		at.Kept++
 	}
-	if saved := write(ctx, func(q querier) error { return d.saveBulk(ctx, q, at) }); saved != nil {
+	if saved := write(ctx, func(q querier) error { return d.saveBulk(ctx, q, at, was) }); saved != nil {
 		return jobrt.BulkStep{}, fmt.Errorf("%w (%w)", err, saved)
 	}
 	if left {
-		return jobrt.BulkStep{Worked: true, Results: []jobrt.Operated{{ID: at.Cursor, Err: err}}}, nil
+		return jobrt.BulkStep{Worked: true, Results: []jobrt.Operated{{ID: head, Err: err}}}, nil
 	}
 	return jobrt.BulkStep{}, err
 }
 
-// stepBulk looks at the next jobs, most at the most, of the operation that has waited longest. When it fails it returns the
-// operation: as it was or, if most is one, past the job that it failed at.
-func stepBulk(ctx context.Context, d dialect, write writer, most int) (step jobrt.BulkStep, at jobrt.BulkInfo, err error) {
+// stepBulk looks at the next jobs, most at the most, of the operation that has waited longest. It returns the
+// operation as it was, and the first of the jobs.
+func stepBulk(ctx context.Context, d dialect, write writer, most int) (step jobrt.BulkStep, at jobrt.BulkInfo, head jobrt.ID, err error) {
 	err = write(ctx, func(q querier) error {
-		step, at = jobrt.BulkStep{}, jobrt.BulkInfo{}
+		step, at, head = jobrt.BulkStep{}, jobrt.BulkInfo{}, jobrt.ID{}
 		found, err := d.lockBulk(ctx, q)
 		if err != nil || len(found) == 0 {
 			return err
@@ -154,12 +155,9 @@ func stepBulk(ctx context.Context, d dialect, write writer, most int) (step jobr
 		next := at
 		if len(ids) == 0 {
 			next.State = jobrt.BulkDone
-			return d.saveBulk(ctx, q, next)
+			return d.saveBulk(ctx, q, next, at.Cursor)
 		}
-		next.Cursor = ids[len(ids)-1]
-		if most == 1 {
-			at.Cursor = next.Cursor
-		}
+		head, next.Cursor = ids[0], ids[len(ids)-1]
 		sorted := sortedIDs(ids)
 		done, err := operate(ctx, d, q, jobrt.Actor{Name: at.Actor, Reason: at.Reason}, at.Operation, sorted)
 		if err != nil {
@@ -175,9 +173,9 @@ func stepBulk(ctx context.Context, d dialect, write writer, most int) (step jobr
 				next.Kept++
 			}
 		}
-		return d.saveBulk(ctx, q, next)
+		return d.saveBulk(ctx, q, next, at.Cursor)
 	})
-	return step, at, err
+	return step, at, head, err
 }
 
 // bulkTexts are what is stored of an operation and its filter.

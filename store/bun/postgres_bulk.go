@@ -43,12 +43,13 @@ ORDER BY worked_at NULLS FIRST LIMIT 1 FOR UPDATE SKIP LOCKED`))
 }
 
 // saveBulk implements dialect.
-func (p *postgres) saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo) error {
+func (p *postgres) saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo, was jobrt.ID) error {
 	_, err := q.exec(ctx, p.n.sql(`
 UPDATE {bulks} SET worked_at = statement_timestamp(), state = $2::text, changed = $3::bigint, kept = $4::bigint,
 	cursor = $5::text::uuid, error = nullif($6::text, ''),
 	finished_at = CASE WHEN $2::text <> 'open' THEN statement_timestamp() END
-WHERE id = $1::text::uuid AND state = 'open'`), b.ID.String(), string(b.State), b.Changed, b.Kept, nullID(b.Cursor), b.Error)
+WHERE id = $1::text::uuid AND state = 'open' AND cursor IS NOT DISTINCT FROM $7::text::uuid`),
+		b.ID.String(), string(b.State), b.Changed, b.Kept, nullID(b.Cursor), b.Error, nullID(was))
 	return err
 }
 

@@ -51,7 +51,7 @@ func (d *sqliteDialect) lockBulk(ctx context.Context, q querier) ([]jobrt.BulkIn
 }
 
 // saveBulk implements dialect.
-func (d *sqliteDialect) saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo) error {
+func (d *sqliteDialect) saveBulk(ctx context.Context, q querier, b jobrt.BulkInfo, was jobrt.ID) error {
 	at, err := now(ctx, q)
 	if err != nil {
 		return err
@@ -59,7 +59,8 @@ func (d *sqliteDialect) saveBulk(ctx context.Context, q querier, b jobrt.BulkInf
 	_, err = q.exec(ctx, d.names.sql(`
 	UPDATE {bulks} SET worked_at = ?2, state = ?3, changed = ?4, kept = ?5, cursor = ?6, error = nullif(?7, ''),
 		finished_at = iif(?3 <> 'open', ?2, NULL)
-	WHERE id = ?1 AND state = 'open'`), b.ID.String(), at, string(b.State), b.Changed, b.Kept, optionalIDArg(b.Cursor), b.Error)
+	WHERE id = ?1 AND state = 'open' AND cursor IS ?8`),
+		b.ID.String(), at, string(b.State), b.Changed, b.Kept, optionalIDArg(b.Cursor), b.Error, optionalIDArg(was))
 	return err
 }
 

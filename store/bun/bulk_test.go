@@ -1,6 +1,8 @@
 package bunstore
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -64,6 +66,45 @@ func TestABulkOperationPassesOverAJobThatCannotBeChanged(t *testing.T) {
 				if job, err := s.Job(t.Context(), id); err != nil || (job.Priority == 9) == (id == bad) {
 					t.Errorf("job %s has priority %d, %v", id, job.Priority, err)
 				}
+			}
+		})
+	}
+}
+
+// The answer to the commit of a step is lost: what the step has done is not forgotten, and not done again.
+func TestABulkOperationGoesOnAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	for name, dsn := range map[string]func() string{
+		"SQLite":     func() string { return "sqlite:" + filepath.Join(t.TempDir(), "jobs.db") },
+		"PostgreSQL": func() string { return migrated(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openAt(t, dsn())
+			for range 3 {
+				if _, err := s.Insert(t.Context(), nil, []jobrt.NewJob{sampleJob()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b := jobrt.Bulk{ID: jobrt.NewID(), Operation: jobrt.Operation{Do: jobrt.OpPriority, Priority: 9}, Filter: jobrt.Filter{Kind: sampleJob().Kind}}
+			if err := s.StartBulk(t.Context(), jobrt.Actor{Name: "ann"}, b); err != nil {
+				t.Fatal(err)
+			}
+			lost := false
+			write := func(ctx context.Context, f func(q querier) error) error {
+				err := s.d.inWrite(ctx, f)
+				if err == nil && !lost {
+					lost, err = true, jobrt.ErrUncertain
+				}
+				return err
+			}
+			if _, err := workBulk(t.Context(), s.d, write); !errors.Is(err, jobrt.ErrUncertain) {
+				t.Fatalf("got %v, want ErrUncertain", err)
+			}
+			if step, err := workBulk(t.Context(), s.d, write); err != nil || len(step.Results) != 0 {
+				t.Errorf("the next step looks at %+v, %v; want none", step.Results, err)
+			}
+			if got, err := s.BulkOf(t.Context(), b.ID); err != nil || got.State != jobrt.BulkDone || got.Changed != 3 {
+				t.Errorf("got %+v, %v, want it done with three changed", got, err)
 			}
 		})
 	}
