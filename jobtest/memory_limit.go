@@ -144,7 +144,9 @@ func (l *limitSource) Keys(_ context.Context, k *jobrt.KindBound, name string, w
 		if key <= w.After || w.Until != "" && key > w.Until || len(keys) == w.Keys {
 			continue
 		}
-		of := func(r *row) bool { return slices.Contains(k.Names, r.info.Kind) && r.info.LimitKey == key }
+		of := func(r *row) bool {
+			return slices.Contains(k.Names, r.info.Kind) && cmp.Or(r.info.LimitKey, "-") == key
+		}
 		found := admit.Key{Name: key, Running: l.running(of)}
 		if k.RatePerKey && k.Rate.N > 0 {
 			found.Started = l.started(startKey{admit.KindCounter(k), key}, k.Rate)

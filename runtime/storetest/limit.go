@@ -266,6 +266,14 @@ var limitCases = []testCase{
 		e.wantClaimed(jobs, 2)
 		e.wantClaimed(w.claimLimited(w.limited(10, atOncePerKey(1))).Jobs, 0)
 	}},
+	{name: "what ran before its kind had keys counts for the key that such jobs share", run: func(e *env) {
+		w := e.worker()
+		e.insert(newJobs(2)...)
+		old := w.claim(1)
+		e.wantClaimed(w.claimLimited(w.limited(10, atOncePerKey(1))).Jobs, 0)
+		e.mustFinish(succeed(old[0].Ref))
+		e.wantClaimed(w.claimLimited(w.limited(10, atOncePerKey(1))).Jobs, 1)
+	}},
 	{name: "no more start within any stretch than a rate allows, and the wait is told", run: func(e *env) {
 		w := e.worker()
 		e.insert(newJobs(10)...)

@@ -62,6 +62,17 @@ func (l *lockedLimits) markedKinds(r *jobrt.LimitedRequest) (names []string, que
 	return names, l.unmarked[admit.QueueCounter(r.Queue)]
 }
 
+// keyedOf are the stored names of a request whose keys matter.
+func keyedOf(r *jobrt.LimitedRequest) []string {
+	var names []string
+	for i := range r.Kinds {
+		if r.Kinds[i].Keyed() {
+			names = append(names, r.Kinds[i].Names...)
+		}
+	}
+	return names
+}
+
 // startsOf adds up the starts of claimed jobs that rates count.
 func startsOf(r *jobrt.LimitedRequest, jobs []jobrt.ClaimedJob) []countedStart {
 	bounds := make(map[string]*jobrt.KindBound)

@@ -57,7 +57,7 @@ func (s *pgSession) claimLimited(ctx context.Context, q querier, r *jobrt.Limite
 		return claim, nil, err
 	}
 	if kinds, queue := locked.markedKinds(r); len(kinds) > 0 || queue {
-		if _, err := q.exec(ctx, s.p.n.sql(markLimitedSQL), textArray(kinds), queue, r.Queue); err != nil {
+		if _, err := q.exec(ctx, s.p.n.sql(markLimitedSQL), textArray(kinds), queue, r.Queue, textArray(keyedOf(r)), noKey); err != nil {
 			return claim, nil, err
 		}
 	}
@@ -155,9 +155,11 @@ func (s *pgSession) lockLimits(ctx context.Context, q querier, names []string) (
 // markLimitedSQL marks running jobs that were claimed without limits, so that they count. They are found through their
 // workers: the index of running jobs is in that order. One that is being settled at this moment is left alone.
 //
-// In: stored names, whether the whole queue counts, the queue.
+// In: stored names, whether the whole queue counts, the queue, names whose keys matter, the key of those without one.
 const markLimitedSQL = `
-UPDATE {jobs} SET limited = true WHERE ctid = ANY (ARRAY(
+UPDATE {jobs} SET limited = true,
+	limit_key = CASE WHEN kind = ANY ($4::text::text[]) THEN coalesce(limit_key, $5::text) ELSE limit_key END
+WHERE ctid = ANY (ARRAY(
 	SELECT j.c FROM {workers} w CROSS JOIN LATERAL (
 		SELECT ctid AS c FROM {jobs}
 		WHERE state = 'running' AND lease_owner = w.id AND NOT limited

@@ -43,7 +43,7 @@ func TestPlansStayBoundedUnderLimits(t *testing.T) {
 			wantBoundedPlan(t, s, of, 2_100)
 			in := explained(t, s, settings, `SELECT count(*) FROM {jobs} WHERE limited AND queue = $1::text`, "q")
 			wantBoundedPlan(t, s, in, 2_100)
-			mark := explained(t, s, settings, markLimitedSQL, textArray(k.Names), true, "q")
+			mark := explained(t, s, settings, markLimitedSQL, textArray(k.Names), true, "q", textArray(k.Names), noKey)
 			wantBoundedPlan(t, s, mark, 10)
 			ids := newColumn(1, 32)
 			ids.id(jobrt.NewID())

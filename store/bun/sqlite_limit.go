@@ -50,7 +50,7 @@ func (s *sqliteSession) claimLimited(ctx context.Context, q querier, now int64, 
 		return claim, err
 	}
 	if kinds, queue := locked.markedKinds(r); len(kinds) > 0 || queue {
-		if _, err := q.exec(ctx, s.d.names.sql(sqliteMarkLimited), listText(kinds), queue, r.Queue); err != nil {
+		if _, err := q.exec(ctx, s.d.names.sql(sqliteMarkLimited), listText(kinds), queue, r.Queue, listText(keyedOf(r)), noKey); err != nil {
 			return claim, err
 		}
 	}
@@ -123,9 +123,11 @@ func (s *sqliteSession) readLimits(ctx context.Context, q querier, now int64, na
 
 // sqliteMarkLimited marks running jobs that were claimed without limits, so that they count.
 //
-//	?1 [stored name, …]   ?2 whether the whole queue counts   ?3 queue
+//	?1 [stored name, …]   ?2 whether the whole queue counts   ?3 queue   ?4 [name whose keys matter, …]
+//	?5 the key of those without one
 const sqliteMarkLimited = `
-	UPDATE {jobs} INDEXED BY {index:jobs}_running SET limited = 1
+	UPDATE {jobs} INDEXED BY {index:jobs}_running SET limited = 1,
+		limit_key = iif(kind IN (SELECT value FROM json_each(?4)), coalesce(limit_key, ?5), limit_key)
 	WHERE state = 'running' AND limited = 0 AND (kind IN (SELECT value FROM json_each(?1)) OR ?2 AND queue = ?3)`
 
 // sqliteKey gives a key to ready jobs that were stored before their kind had keys. It looks at the foremost alone.
