@@ -1,2 +1,0 @@
-DROP TABLE {outbox_items};
-DROP TABLE {outbox};
