@@ -365,9 +365,9 @@ func (g *group) release(queue string) {
 	if len(g.buffer) > 0 && !g.stopping && g.busy <= g.slots && g.pool.gate.enter() {
 		next := g.pop()
 		g.count(next.job.Queue, 1)
-		left := len(g.buffer)
+		few := len(g.buffer) == 0 || len(g.buffer) == g.slots
 		g.mu.Unlock()
-		if left == 0 || left == g.slots {
+		if few {
 			g.wakeUp(false)
 		}
 		g.pool.handlers.Add(1)
