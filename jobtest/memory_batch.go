@@ -119,18 +119,22 @@ func (b *batchRow) cancellable() []*row {
 	return rows
 }
 
-// cancel marks an open batch and those within it.
-func (b *batchRow) cancel(reason string) {
+// cancel marks an open batch and those within it; it returns how many were not marked before.
+func (b *batchRow) cancel(reason string) (marked int) {
 	if b.state != jobrt.BatchOpen {
-		return
+		return 0
+	}
+	if !b.sweep {
+		marked++
 	}
 	if !b.cancelled {
 		b.cancelled, b.cancelling = true, reason
 	}
 	b.sweep = true
 	for _, i := range b.inner {
-		i.cancel(reason)
+		marked += i.cancel(reason)
 	}
+	return marked
 }
 
 // closed returns why the batch takes no more members, nil when it does.
@@ -225,9 +229,16 @@ func (m *Memory) Batches(ctx context.Context, before jobrt.ID, limit int) ([]job
 }
 
 // CancelBatch marks a batch, and the batches within it, as cancelled.
-func (m *Memory) CancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
+func (m *Memory) CancelBatch(ctx context.Context, a jobrt.Actor, id jobrt.ID) error {
 	if err := asked(ctx); err != nil {
 		return err
+	}
+	if err := a.Check(); err != nil {
+		return fmt.Errorf("memory store: %w", err)
+	}
+	reason := a.Reason
+	if reason == "" {
+		reason = "batch was cancelled"
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -235,7 +246,9 @@ func (m *Memory) CancelBatch(ctx context.Context, id jobrt.ID, reason string) er
 	if b == nil {
 		return fmt.Errorf("memory store: batch %s: %w", id, jobrt.ErrNotFound)
 	}
-	b.cancel(reason)
+	if marked := b.cancel(reason); marked > 0 {
+		return m.audit(m.now(), a, "cancel batch", "batch:"+id.String(), map[string]any{"batches": marked})
+	}
 	return nil
 }
 

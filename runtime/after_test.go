@@ -245,7 +245,7 @@ func TestAHandlersChildrenOfDifferentParentsKeepTheirIDs(t *testing.T) {
 
 func TestPoolsHearOfJobsThatWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := &fakeStore{cancel: func(context.Context, ID, string) error { return nil }}
+		s := &fakeStore{cancel: func(context.Context, Actor, ID) error { return nil }}
 		c := newTestClient(t, s)
 		released := 0
 		defer c.subscribe(&localWaker{ready: func(string) {}, due: func(time.Duration) {}, release: func() { released++ }})()

@@ -112,7 +112,8 @@ func (c *Client) BatchInfo(ctx context.Context, id ID) (BatchInfo, error) {
 }
 
 // CancelBatch ends the members of a batch, and of the batches in it, that are not running, as cancelled with reason.
-// Running ones run to their end and are not tried again. It may be called again.
+// Running ones run to their end and are not tried again. It may be called again. At most 1,000 bytes of reason are kept.
+// The audit has it as a change by the client of this host: see [Operator.CancelBatch] for one that a person makes.
 func (c *Client) CancelBatch(ctx context.Context, id ID, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -124,13 +125,22 @@ func (c *Client) CancelBatch(ctx context.Context, id ID, reason string) error {
 		}
 	}
 	if err == nil {
-		err = at.store.CancelBatch(ctx, id, reason)
+		err = at.store.CancelBatch(ctx, c.actor(reason), id)
 	}
 	if err != nil {
 		return fmt.Errorf("cancel batch %s: %w", id, err)
 	}
 	at.wakeRelease()
 	return nil
+}
+
+// actor is who changes something through the client.
+func (c *Client) actor(reason string) Actor {
+	a := Actor{Name: "client on " + c.config.Host, Reason: storable(reason, maxActorReason)}
+	if a.Check() != nil { // a name that cannot be recorded
+		a.Name = "client"
+	}
+	return a
 }
 
 // Await waits until the batch is complete, or ctx ends, and returns it, succeeded or not: see [BatchInfo]. As Await of

@@ -162,14 +162,26 @@ func TestBatchHandleAsksTheStore(t *testing.T) {
 
 func TestCancelBatchIsBoundedAndNamesTheBatch(t *testing.T) {
 	id := NewID()
-	s := &fakeStore{cancel: func(ctx context.Context, got ID, reason string) error {
-		if _, bounded := ctx.Deadline(); !bounded || got != id || reason != "customer left" {
-			t.Errorf("asked for %s, %q, deadline %t", got, reason, bounded)
+	s := &fakeStore{cancel: func(ctx context.Context, a Actor, got ID) error {
+		if _, bounded := ctx.Deadline(); !bounded || got != id || a != (Actor{Name: "client on host-a", Reason: "customer left"}) {
+			t.Errorf("asked for %s, %+v, deadline %t", got, a, bounded)
 		}
 		return ErrNotFound
 	}}
 	if err := newTestClient(t, s).CancelBatch(t.Context(), id, "customer left"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), id.String()) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAClientIsAnActorThatCanBeRecorded(t *testing.T) {
+	for _, host := range []string{"", "a: b", "a\nb", strings.Repeat("h", 200), "\xff"} {
+		c := newTestClient(t, &fakeStore{})
+		c.config.Host = host
+		for _, reason := range []string{"", "x\x00\xff", strings.Repeat("ö", 2000)} {
+			if err := c.actor(reason).Check(); err != nil {
+				t.Errorf("host %q: %v", host, err)
+			}
+		}
 	}
 }
 

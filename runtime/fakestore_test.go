@@ -26,7 +26,7 @@ type fakeStore struct {
 	// insertGraph answers InsertGraph; without it insert does, for the jobs.
 	insertGraph func(ctx context.Context, tx Tx, batches []NewBatch, jobs []NewJob) ([]Inserted, error)
 	batch       func(ctx context.Context, id ID) (BatchInfo, error)
-	cancel      func(ctx context.Context, id ID, reason string) error
+	cancel      func(ctx context.Context, a Actor, id ID) error
 
 	mu       sync.Mutex
 	sent     [][]NewJob // every batch sent
@@ -74,8 +74,8 @@ func (s *fakeStore) InsertGraph(ctx context.Context, tx Tx, batches []NewBatch, 
 
 func (s *fakeStore) Batch(ctx context.Context, id ID) (BatchInfo, error) { return s.batch(ctx, id) }
 
-func (s *fakeStore) CancelBatch(ctx context.Context, id ID, reason string) error {
-	return s.cancel(ctx, id, reason)
+func (s *fakeStore) CancelBatch(ctx context.Context, a Actor, id ID) error {
+	return s.cancel(ctx, a, id)
 }
 
 func (s *fakeStore) sentGraphs() []sentGraph {

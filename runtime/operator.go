@@ -63,6 +63,12 @@ func (o *Operator) Purge(ctx context.Context, ids ...ID) ([]Operated, error) {
 	return o.Operate(ctx, Operation{Do: OpPurge}, ids...)
 }
 
+// CancelBatch ends the members of a batch, and of the batches in it, that are not running, as cancelled: see
+// [Store.CancelBatch]. The actor's Reason is what the batch and these members keep. It may be called again.
+func (o *Operator) CancelBatch(ctx context.Context, id ID) error {
+	return o.store.CancelBatch(ctx, o.actor, id)
+}
+
 // Operate does an operation to jobs, and tells the workers that it concerns. Results are in input order. The ids go to
 // the store in transactions of some hundred: on an error those before it are done, and are the results.
 func (o *Operator) Operate(ctx context.Context, op Operation, ids ...ID) ([]Operated, error) {

@@ -75,8 +75,10 @@ type Store interface {
 	// those that wait or are not running as cancelled, with reason, and those that do not decode. Running ones run to
 	// their end, and are cancelled rather than tried again. A batch that is complete, or is being cancelled, is left
 	// alone. Once it is complete the cancel is over: a dead member that is retried then runs like any other job, and the
-	// batch may be cancelled anew, for the first reason. ErrNotFound when it is unknown.
-	CancelBatch(ctx context.Context, id ID, reason string) error
+	// batch may be cancelled anew, for the first reason. The actor's Reason is the batch's; an empty one becomes a text that
+	// says no more than that. One entry in the audit, with target "batch:ID" and the number of batches that it has marked,
+	// is written with them, and none when it has marked none. ErrNotFound when it is unknown.
+	CancelBatch(ctx context.Context, a Actor, id ID) error
 
 	// Notify tells listening workers, in other processes too, that the queues have something to claim. It is best
 	// effort; polling is the truth.

@@ -83,7 +83,7 @@ type AuditEntry struct {
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor"`
 	Action string    `json:"action"` // a verb: "retry"
-	// Target is what was changed: "job:ID", "queue:NAME", "kind:NAME", "worker:ID", "outbox:ID" or "*".
+	// Target is what was changed: "job:ID", "queue:NAME", "kind:NAME", "worker:ID", "batch:ID", "outbox:ID" or "*".
 	Target string `json:"target"`
 	Reason string `json:"reason,omitempty"`
 	// Detail is a JSON object, nil for none.

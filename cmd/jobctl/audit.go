@@ -16,7 +16,7 @@ func auditCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "actor", Usage: "changes by `NAME`"},
 			&cli.StringFlag{Name: "action", Usage: "changes that are `ACTION`, such as cancel"},
-			&cli.StringFlag{Name: "target", Usage: "changes of `TARGET`: job:ID, queue:NAME, kind:NAME, worker:ID, schedule:KIND#NAME, outbox:ID or *"},
+			&cli.StringFlag{Name: "target", Usage: "changes of `TARGET`: job:ID, queue:NAME, kind:NAME, worker:ID, batch:ID, schedule:KIND#NAME, outbox:ID or *"},
 			limitFlag("changes"), beforeFlag("changes"), jsonFlag(),
 		},
 		Action: func(c *cli.Context) error {

@@ -85,7 +85,7 @@ func TestCancelBatchEndsWhatIsNotRunning(t *testing.T) {
 		none := jobrt.NewID()
 		s.names[none] = "NONE"
 		s.want(s.run("cancel-batch", "--reason", "wrong list", none.String()), exitFailed, "", "jobctl: batch NONE not found: the id is unknown, or its retention has passed\n")
-		s.want(s.run("cancel-batch", "--reason", "wrong list", batch.String()), exitOK, `
+		s.want(s.run("cancel-batch", "--by", "ann", "--reason", "wrong list", batch.String()), exitOK, `
 batch BATCH is cancelled and takes no more members
 1 member is live: workers end those that wait; those that run go on to their end
 `, "")
@@ -110,6 +110,9 @@ origin | service shop, build v1, host host-a
 		s.want(s.run("cancel-batch", "--reason", "again", batch.String()), exitFailed, "", "jobctl: batch BATCH is cancelled: only an open one can be cancelled\n")
 		if got := s.run("list", "--state", "cancelled"); !strings.Contains(got.out, "wrong list") {
 			t.Errorf("the member does not say why:\n%s", got.out)
+		}
+		if got := s.run("audit", "--target", "batch:"+batch.String()); !strings.Contains(got.out, "ann") || !strings.Contains(got.out, "wrong list") || strings.Contains(got.out, "another") {
+			t.Errorf("the audit has not the one change:\n%s", got.out)
 		}
 	})
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,17 +10,14 @@ import (
 	bunstore "github.com/jobgen/jobgen/store/bun"
 )
 
-// maxCancelReason is the longest reason of cancel-batch, in bytes: each member that it ends keeps a copy.
-const maxCancelReason = 500
-
 func cancelBatchCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "cancel-batch",
 		Usage:     "end the members of an open batch that are not running, as cancelled",
 		ArgsUsage: "ID",
 		Description: "So do the batches within it. Members that run go on to their end, and are not tried again. Workers end the\n" +
-			"members: while none is alive, the batch is only marked.",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` that is kept with the batch and its cancelled members; must be given"}, jsonFlag()},
+			"members: while none is alive, the batch is only marked. The batch and the members keep the reason.",
+		Flags: changing(),
 		Action: func(c *cli.Context) error {
 			ids, err := idOperands(c, aBatch)
 			if err != nil {
@@ -31,22 +26,19 @@ func cancelBatchCommand() *cli.Command {
 			if len(ids) > 1 {
 				return usagef("cancel-batch takes one id, but got %d", len(ids))
 			}
-			reason := strings.TrimSpace(c.String("reason"))
-			switch {
-			case reason == "":
-				return usagef("cancel-batch needs --reason TEXT: it is kept with every member that is cancelled")
-			case len(reason) > maxCancelReason:
-				return usagef("--reason has %d bytes, the limit is %d", len(reason), maxCancelReason)
-			case !utf8.ValidString(reason) || strings.ContainsRune(reason, 0):
-				return usagef("--reason is not UTF-8 text")
-			}
-			return withStore(c, bunstore.Check, func(s *bunstore.Store) error { return cancelBatch(c, s, ids[0], reason) })
+			return withStore(c, bunstore.Check, func(s *bunstore.Store) error {
+				o, err := operatorOf(c, s)
+				if err != nil {
+					return err
+				}
+				return cancelBatch(c, s, o, ids[0])
+			})
 		},
 	}
 }
 
 // cancelBatch marks a batch as cancelled, and says what that leads to.
-func cancelBatch(c *cli.Context, s jobrt.Store, id jobrt.ID, reason string) error {
+func cancelBatch(c *cli.Context, s jobrt.Store, o *jobrt.Operator, id jobrt.ID) error {
 	before, err := s.Batch(c.Context, id)
 	switch {
 	case errors.Is(err, jobrt.ErrNotFound):
@@ -57,7 +49,7 @@ func cancelBatch(c *cli.Context, s jobrt.Store, id jobrt.ID, reason string) erro
 	case before.State != jobrt.BatchOpen && before.Live() == 0: // a retry may not have opened it yet
 		return fmt.Errorf("batch %s is %s: only an open one can be cancelled", id, before.State)
 	}
-	if err := s.CancelBatch(c.Context, id, reason); err != nil {
+	if err := o.CancelBatch(c.Context, id); err != nil {
 		return err
 	}
 	after, err := s.Batch(c.Context, id)

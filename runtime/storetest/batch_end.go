@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -12,7 +13,7 @@ import (
 // cancelBatch cancels a batch for a reason that the cases know.
 func (e *env) cancelBatch(id jobrt.ID) {
 	e.Helper()
-	if err := e.s.CancelBatch(e.ctx, id, "größe, 'x'"); err != nil {
+	if err := e.s.CancelBatch(e.ctx, jobrt.Actor{Name: boss.Name, Reason: "größe, 'x'"}, id); err != nil {
 		e.Fatalf("cancel batch: %v", err)
 	}
 }
@@ -278,8 +279,55 @@ var batchEndCases = []testCase{
 			e.Errorf("batch: %+v, want the reason", got)
 		}
 		e.end(w, last.ID, succeed)
-		if err := e.s.CancelBatch(e.ctx, jobrt.NewID(), "x"); !errors.Is(err, jobrt.ErrNotFound) {
+		if err := e.s.CancelBatch(e.ctx, boss, jobrt.NewID()); !errors.Is(err, jobrt.ErrNotFound) {
 			e.Errorf("cancel of an unknown batch: got %v, want ErrNotFound", err)
+		}
+	}},
+	{name: "a cancel is audited with the batches that it has marked, and once", run: func(e *env) {
+		w := e.worker()
+		outer := newBatch(jobrt.ID{})
+		inner := newBatch(outer.ID)
+		m := newJob(inBatch(inner.ID))
+		e.graph([]jobrt.NewBatch{outer, inner}, m)
+		want := func(id jobrt.ID, n int) []jobrt.AuditEntry {
+			e.Helper()
+			entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Target: "batch:" + id.String()})
+			if err != nil || len(entries) != n {
+				e.Fatalf("audit: %+v, %v; want %d entries", entries, err, n)
+			}
+			return entries
+		}
+		if err := e.s.CancelBatch(e.ctx, jobrt.Actor{Reason: "x"}, outer.ID); err == nil {
+			e.Error("a cancel by nobody was taken")
+		}
+		want(outer.ID, 0)
+		for range 2 { // an answer that was lost is asked for again
+			if err := e.s.CancelBatch(e.ctx, boss, outer.ID); err != nil {
+				e.Fatal(err)
+			}
+		}
+		a := want(outer.ID, 1)[0]
+		want(inner.ID, 0)
+		var detail struct{ Batches int }
+		if err := json.Unmarshal(a.Detail, &detail); err != nil || detail.Batches != 2 || a.Actor != boss.Name || a.Reason != boss.Reason || a.Action != "cancel batch" {
+			e.Errorf("audit: %+v, %s, %v", a, a.Detail, err)
+		}
+		e.release(w)
+		if got := e.wantBatch(outer.ID, jobrt.BatchCancelled, counts{total: 1, cancelled: 1}); got.Cancelling != boss.Reason {
+			e.Errorf("batch: %+v, want the actor's reason", got)
+		}
+		if err := e.s.CancelBatch(e.ctx, boss, outer.ID); err != nil {
+			e.Fatal(err)
+		}
+		want(outer.ID, 1)
+
+		quiet, members := e.newMembers(1)
+		if err := e.s.CancelBatch(e.ctx, jobrt.Actor{Name: "ann"}, quiet); err != nil {
+			e.Fatal(err)
+		}
+		e.release(w)
+		if got := e.wantBatch(quiet, jobrt.BatchCancelled, counts{total: 1, cancelled: 1}); got.Cancelling == "" || e.job(members[0]).Error == "" {
+			e.Errorf("batch: %+v, want some reason where none was given", got)
 		}
 	}},
 	{name: "a failed batch is not cancelled, and goes on when its dead member is retried", run: func(e *env) {
@@ -387,7 +435,7 @@ var batchEndCases = []testCase{
 			for n := range 20 {
 				switch {
 				case i == 0 && n == 3:
-					if err := e.s.CancelBatch(e.ctx, b.ID, "x"); err != nil {
+					if err := e.s.CancelBatch(e.ctx, boss, b.ID); err != nil {
 						return err
 					}
 				case i == 0:

@@ -97,7 +97,7 @@ func graphChaos(e *env) {
 				return fmt.Errorf("insert: %w", err)
 			}
 			if s.batch.ID == cancelled {
-				if err := e.s.CancelBatch(e.ctx, cancelled, "chaos"); err != nil {
+				if err := e.s.CancelBatch(e.ctx, boss, cancelled); err != nil {
 					return err
 				}
 			}

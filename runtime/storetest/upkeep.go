@@ -356,7 +356,7 @@ var upkeepCases = []testCase{
 			},
 			"Batch":        func() error { _, err := e.s.Batch(ctx, batch.ID); return err },
 			"Batches":      func() error { _, err := e.s.Batches(ctx, jobrt.ID{}, 10); return err },
-			"CancelBatch":  func() error { return e.s.CancelBatch(ctx, batch.ID, "x") },
+			"CancelBatch":  func() error { return e.s.CancelBatch(ctx, boss, batch.ID) },
 			"Release":      func() error { _, err := w.session.Release(ctx, 10); return err },
 			"Intend":       func() error { _, err := e.s.Intend(ctx, nil, intent(c.Ref, "a")); return err },
 			"SettleEffect": func() error { return e.s.SettleEffect(ctx, c.Ref, happened("a", "1")) },

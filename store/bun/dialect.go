@@ -36,7 +36,8 @@ type dialect interface {
 	batch(ctx context.Context, id jobrt.ID) (jobrt.BatchInfo, error)
 	// batches is given a limit within its bounds.
 	batches(ctx context.Context, before jobrt.ID, limit int) ([]jobrt.BatchInfo, error)
-	cancelBatch(ctx context.Context, id jobrt.ID, reason string) error
+	// cancelBatch marks batches in q, a transaction that writes, and returns how many it has marked.
+	cancelBatch(ctx context.Context, q querier, id jobrt.ID, reason string) (marked int64, err error)
 	intend(ctx context.Context, q querier, i jobrt.Intent) (jobrt.Effect, error)
 	settleEffect(ctx context.Context, ref jobrt.Ref, end jobrt.EffectEnd) error
 	notify(ctx context.Context, queues []string) error

@@ -71,21 +71,17 @@ WITH RECURSIVE t(id) AS (
 		FROM {batch_deltas} d WHERE d.batch_id = b.id) > 0
 )
 UPDATE {batches} SET cancelling = coalesce(cancelling, $2::text), sweep = true
-WHERE id = ANY (ARRAY(SELECT id FROM t))`
+WHERE id = ANY (ARRAY(SELECT id FROM t)) AND NOT sweep`
 
 // cancelBatch implements dialect.
-func (p *postgres) cancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
-	if reason == "" {
-		reason = "batch was cancelled"
+func (p *postgres) cancelBatch(ctx context.Context, q querier, id jobrt.ID, reason string) (int64, error) {
+	n, err := q.exec(ctx, p.n.sql(cancelBatchSQL), id.String(), reason)
+	if err != nil || n > 0 {
+		return n, err
 	}
-	return p.inTx(ctx, p.db, func(q querier) error {
-		if n, err := q.exec(ctx, p.n.sql(cancelBatchSQL), id.String(), reason); err != nil || n > 0 {
-			return err
-		}
-		known, err := idSet(ctx, q, p.n.sql(knownBatchesSQL), idArray([]jobrt.ID{id}))
-		if err == nil && !known[id] {
-			err = jobrt.ErrNotFound
-		}
-		return err
-	})
+	known, err := idSet(ctx, q, p.n.sql(knownBatchesSQL), idArray([]jobrt.ID{id}))
+	if err == nil && !known[id] {
+		err = jobrt.ErrNotFound
+	}
+	return 0, err
 }

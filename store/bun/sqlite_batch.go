@@ -211,25 +211,16 @@ const sqliteCancelBatch = `
 	UPDATE {batches} SET cancelling = coalesce(cancelling, ?2), sweep = 1
 	WHERE id IN (SELECT id FROM inside) AND state = 'open' AND sweep = 0`
 
-func (d *sqliteDialect) cancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
-	if !storable(reason) {
-		return fmt.Errorf("reason %.100q: want UTF-8 text without NUL", reason)
+func (d *sqliteDialect) cancelBatch(ctx context.Context, q querier, id jobrt.ID, reason string) (int64, error) {
+	var one int
+	found, err := first(ctx, q, []any{&one}, d.names.sql(`SELECT 1 FROM {batches} WHERE id = ?1`), id.String())
+	if err == nil && !found {
+		err = jobrt.ErrNotFound
 	}
-	if reason == "" {
-		reason = "cancelled"
+	if err != nil {
+		return 0, err
 	}
-	return d.write(ctx, nil, func(q querier, _ int64) error {
-		var one int
-		found, err := first(ctx, q, []any{&one}, d.names.sql(`SELECT 1 FROM {batches} WHERE id = ?1`), id.String())
-		if err != nil || !found {
-			if err == nil {
-				err = jobrt.ErrNotFound
-			}
-			return err
-		}
-		_, err = q.exec(ctx, d.names.sql(sqliteCancelBatch), id.String(), reason)
-		return err
-	})
+	return q.exec(ctx, d.names.sql(sqliteCancelBatch), id.String(), reason)
 }
 
 // sqliteNewBatches stores batches, without members.

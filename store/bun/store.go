@@ -300,10 +300,23 @@ func (s *Store) Batches(ctx context.Context, before jobrt.ID, limit int) ([]jobr
 }
 
 // CancelBatch implements [jobrt.Store].
-func (s *Store) CancelBatch(ctx context.Context, id jobrt.ID, reason string) error {
+func (s *Store) CancelBatch(ctx context.Context, a jobrt.Actor, id jobrt.ID) error {
+	if err := a.Check(); err != nil {
+		return s.failed("cancel batch", err)
+	}
+	reason := a.Reason
+	if reason == "" {
+		reason = "batch was cancelled"
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return s.failed("cancel batch "+id.String(), s.d.cancelBatch(ctx, id, reason))
+	return s.failed("cancel batch "+id.String(), s.d.inWrite(ctx, func(q querier) error {
+		marked, err := s.d.cancelBatch(ctx, q, id, reason)
+		if err != nil || marked == 0 {
+			return err
+		}
+		return s.d.audit(ctx, q, a, "cancel batch", "batch:"+id.String(), map[string]any{"batches": marked})
+	}))
 }
 
 // Intend implements [jobrt.Store].
