@@ -71,9 +71,9 @@ func (s *session) RecordStats(ctx context.Context, flush jobrt.ID, lines []jobrt
 	return nil
 }
 
-func (s *session) FoldStats(ctx context.Context) error {
+func (s *session) FoldStats(ctx context.Context) (jobrt.StatsDropped, error) {
 	if err := asked(ctx); err != nil {
-		return err
+		return jobrt.StatsDropped{}, err
 	}
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
@@ -106,5 +106,5 @@ func (s *session) FoldStats(ctx context.Context) error {
 			delete(s.m.stats.flushes, id)
 		}
 	}
-	return nil
+	return jobrt.StatsDropped{}, nil
 }

@@ -270,7 +270,13 @@ func (d *duties) fold(ctx context.Context) error {
 	if !take || err != nil {
 		return err
 	}
-	return d.pool.health.call(ctx, d.pool.session.FoldStats)
+	return d.pool.health.call(ctx, func(ctx context.Context) error {
+		dropped, err := d.pool.session.FoldStats(ctx)
+		if dropped.Lines > 0 {
+			d.pool.log.Error("statistics that cannot be read are deleted", "lines", dropped.Lines, "first", dropped.First)
+		}
+		return err
+	})
 }
 
 func (d *duties) take(ctx context.Context, name string, every time.Duration) (taken bool, err error) {

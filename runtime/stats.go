@@ -137,6 +137,8 @@ type Stat struct {
 	// Wait is from when jobs were due to when their handlers began, by the worker's clock; Run is how long handlers ran.
 	Wait Histogram `json:"wait,omitzero"`
 	Run  Histogram `json:"run,omitzero"`
+	// Unreadable is how many stored lines could not be read. Their attempts are missing above.
+	Unreadable int64 `json:"unreadable,omitempty"`
 }
 
 // StatFields are what tells lines of statistics apart.
@@ -194,6 +196,7 @@ func (m *StatSums) Add(s Stat) {
 	line.Counts.add(s.Counts)
 	line.Wait.add(s.Wait)
 	line.Run.add(s.Run)
+	line.Unreadable += s.Unreadable
 }
 
 // line returns the sum that s belongs to.

@@ -10,7 +10,7 @@ import (
 // costs a statement more.
 type StatStore interface {
 	// Stats sums up statistics. It reads the lines of its window: some per kind, queue and build for each minute of the
-	// last two days, and for each hour before.
+	// last two days, and for each hour before. Lines that cannot be read count in Unreadable alone.
 	Stats(ctx context.Context, q StatQuery) ([]Stat, error)
 }
 
@@ -22,8 +22,17 @@ type StatSession interface {
 
 	// FoldStats makes one line of those that processes have appended for the same minute, once nobody appends to it any
 	// more, and one of those of an hour after two days, and deletes what is older than 30 days. It works in short
-	// transactions, may be cut off at any point, and two may run at once.
-	FoldStats(ctx context.Context) error
+	// transactions, may be cut off at any point, and two may run at once. Lines that are due and cannot be read are
+	// deleted: it tells of those, with an error too.
+	FoldStats(ctx context.Context) (StatsDropped, error)
+}
+
+// StatsDropped tells of lines of statistics that were deleted because they could not be read: somebody has changed them by
+// hand, or a newer build writes them in another form.
+type StatsDropped struct {
+	Lines int
+	// First is why the first of them could not be read.
+	First error
 }
 
 const (

@@ -17,9 +17,8 @@ func (s *faultySession) RecordStats(ctx context.Context, flush jobrt.ID, lines [
 	return err
 }
 
-func (s *faultySession) FoldStats(ctx context.Context) error {
-	_, err := try(s.f, "fold", func() (struct{}, error) { return struct{}{}, s.Session.FoldStats(ctx) })
-	return err
+func (s *faultySession) FoldStats(ctx context.Context) (jobrt.StatsDropped, error) {
+	return try(s.f, "fold", func() (jobrt.StatsDropped, error) { return s.Session.FoldStats(ctx) })
 }
 
 func TestAttemptsAreCountedByHowTheyEnd(t *testing.T) {

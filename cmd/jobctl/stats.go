@@ -76,6 +76,13 @@ func statsCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
+				var unreadable int64
+				for _, s := range list {
+					unreadable += s.Unreadable
+				}
+				if unreadable > 0 {
+					fmt.Fprintf(c.App.ErrWriter, "jobctl: %d stored lines of statistics cannot be read and are left out\n", unreadable)
+				}
 				return printList(c, list, "no attempts have ended", []string{"KIND", "QUEUE", "BUILD", "SUCCEEDED", "FAILED", "DEAD", "CANCELLED", "SPARED", "FAILING", "WAIT P50", "P99", "RUN P50", "P99"},
 					func(s jobrt.Stat) []any {
 						n := s.Counts

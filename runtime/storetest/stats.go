@@ -31,8 +31,8 @@ func (w *worker) record(flush jobrt.ID, lines ...jobrt.Stat) {
 
 func (w *worker) fold() {
 	w.e.Helper()
-	if err := w.session.FoldStats(w.e.ctx); err != nil {
-		w.e.Fatalf("fold stats: %v", err)
+	if dropped, err := w.session.FoldStats(w.e.ctx); err != nil || dropped.Lines != 0 {
+		w.e.Fatalf("fold stats: %+v, %v", dropped, err)
 	}
 }
 
@@ -99,7 +99,10 @@ var statCases = []testCase{
 		w.fold()
 		check("after a fold that came too early")
 		e.advance(10 * time.Minute)
-		inParallel(e, 2, func(i int) error { return []*worker{w, other}[i].session.FoldStats(e.ctx) })
+		inParallel(e, 2, func(i int) error {
+			_, err := []*worker{w, other}[i].session.FoldStats(e.ctx)
+			return err
+		})
 		check("of minutes")
 		e.wantStats(jobrt.StatQuery{Within: time.Minute})
 		w.record(jobrt.NewID(), statLine(kindB, "v1", 1, 0))

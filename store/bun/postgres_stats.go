@@ -53,35 +53,29 @@ DELETE FROM {stats} WHERE ctid = ANY (ARRAY(
 	LIMIT $2::integer FOR UPDATE SKIP LOCKED))`
 
 // FoldStats implements [jobrt.Session].
-func (s *pgSession) FoldStats(ctx context.Context) error {
-	err := foldStats(func(f jobrt.StatFold) (taken int, err error) {
+func (s *pgSession) FoldStats(ctx context.Context) (jobrt.StatsDropped, error) {
+	dropped, err := foldStats(func(f jobrt.StatFold) (step statFolding, err error) {
 		call, cancel := s.p.s.bounded(ctx)
 		defer cancel()
 		err = s.p.inTx(call, s.workDB, func(q querier) error {
-			taken = 0
-			sums := foldSums(f)
-			err := collect(call, q, func(r rows) error {
-				line, err := scanStat(r)
-				sums.Add(line)
-				taken++
-				return err
-			}, s.p.n.sql(takeStatsSQL), f.From, micros(f.Age), micros(f.Every), statBatch)
-			if err != nil || taken == 0 {
+			step = newFolding(f)
+			err := collect(call, q, step.add, s.p.n.sql(takeStatsSQL), f.From, micros(f.Age), micros(f.Every), statBatch)
+			if err != nil || step.taken == 0 {
 				return err
 			}
-			sent, err := statText(sums.Lines(), true)
+			sent, err := statText(step.sums.Lines(), true)
 			if err != nil {
 				return err
 			}
 			_, err = q.exec(call, s.p.n.sql(recordStatsSQL), jobrt.NewID().String(), f.From+1, sent)
 			return err
 		})
-		return taken, err
+		return step, err
 	})
 	if err == nil {
 		err = s.repeat(ctx, dropStatsSQL, micros(jobrt.StatKeep), upkeepBatch)
 	}
-	return s.failed("fold stats", err)
+	return dropped, s.failed("fold stats", err)
 }
 
 // statsSQL reads the lines of a window.
@@ -98,8 +92,10 @@ WHERE (level IN (0, 1) AND at > statement_timestamp() - $1::bigint * interval '1
 
 func (p *postgres) stats(ctx context.Context, q jobrt.StatQuery, add func(jobrt.Stat)) error {
 	return collect(ctx, p.own(), func(r rows) error {
-		line, err := scanStat(r)
-		add(line)
+		line, _, err := scanStat(r)
+		if err == nil {
+			add(line)
+		}
 		return err
 	}, p.n.sql(statsSQL), micros(q.Within), micros(max(q.Until, time.Duration(0))), q.Service, q.Kind, q.Queue, q.Build)
 }

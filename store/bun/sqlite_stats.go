@@ -45,8 +45,8 @@ const sqliteDropStats = `
 		SELECT rowid FROM {stats} INDEXED BY {index:stats}_at WHERE level = ?1 AND at < ?2 ORDER BY at, rowid LIMIT ?3)`
 
 // FoldStats implements [jobrt.Session].
-func (s *sqliteSession) FoldStats(ctx context.Context) error {
-	err := foldStats(func(f jobrt.StatFold) (int, error) { return s.foldStats(ctx, f) })
+func (s *sqliteSession) FoldStats(ctx context.Context) (jobrt.StatsDropped, error) {
+	dropped, err := foldStats(func(f jobrt.StatFold) (statFolding, error) { return s.foldStats(ctx, f) })
 	for err == nil {
 		var n int64
 		call, cancel := bounded(ctx, s.timeout)
@@ -59,11 +59,11 @@ func (s *sqliteSession) FoldStats(ctx context.Context) error {
 			break
 		}
 	}
-	return s.failed("fold stats", err)
+	return dropped, s.failed("fold stats", err)
 }
 
-// foldStats does one transaction of a fold and returns how many lines it has taken.
-func (s *sqliteSession) foldStats(ctx context.Context, f jobrt.StatFold) (taken int, err error) {
+// foldStats does one transaction of a fold.
+func (s *sqliteSession) foldStats(ctx context.Context, f jobrt.StatFold) (step statFolding, err error) {
 	ctx, cancel := bounded(ctx, s.timeout)
 	defer cancel()
 	before := func(now int64) int64 { return now - micros(f.Age) - (now-micros(f.Age))%micros(f.Every) }
@@ -80,31 +80,25 @@ func (s *sqliteSession) foldStats(ctx context.Context, f jobrt.StatFold) (taken 
 		return err
 	})
 	if err != nil || !some {
-		return 0, err
+		return step, err
 	}
 	err = s.d.write(ctx, nil, func(q querier, now int64) error {
-		taken = 0
-		sums := foldSums(f)
-		err := collect(ctx, q, func(r rows) error {
-			line, err := scanStat(r)
-			sums.Add(line)
-			taken++
-			return err
-		}, s.d.names.sql(sqliteOldStats), f.From, before(now), statBatch)
-		if err != nil || taken == 0 {
+		step = newFolding(f)
+		err := collect(ctx, q, step.add, s.d.names.sql(sqliteOldStats), f.From, before(now), statBatch)
+		if err != nil || step.taken == 0 {
 			return err
 		}
 		if _, err := q.exec(ctx, s.d.names.sql(sqliteDropStats), f.From, before(now), statBatch); err != nil {
 			return err
 		}
-		sent, err := statText(sums.Lines(), true)
+		sent, err := statText(step.sums.Lines(), true)
 		if err != nil {
 			return err
 		}
 		_, err = q.exec(ctx, s.d.names.sql(sqliteRecordStats), jobrt.NewID().String(), f.From+1, sent, now)
 		return err
 	})
-	return taken, err
+	return step, err
 }
 
 // sqliteStats reads the lines of a window.
@@ -125,7 +119,7 @@ func (d *sqliteDialect) stats(ctx context.Context, q jobrt.StatQuery, add func(j
 		from := at - micros(q.Within)
 		var lines []jobrt.Stat
 		err = collect(ctx, c, func(r rows) error {
-			line, err := scanStat(r)
+			line, _, err := scanStat(r)
 			lines = append(lines, line)
 			return err
 		}, d.names.sql(sqliteStats), from-minute, from-hour, at-micros(max(q.Until, 0)), q.Service, q.Kind, q.Queue, q.Build)

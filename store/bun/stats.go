@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	jobrt "github.com/jobgen/jobgen/runtime"
 )
@@ -58,39 +59,74 @@ func statText(lines []jobrt.Stat, folded bool) (string, error) {
 	return string(data), err
 }
 
-// scanStat reads at, service, kind, queue, build, counts, wait and run.
-func scanStat(r rows) (jobrt.Stat, error) {
-	var s jobrt.Stat
+// scanStat reads at, service, kind, queue, build, counts, wait and run. One that does not decode has no counts, and its
+// second result says why.
+func scanStat(r rows) (s jobrt.Stat, unreadable, err error) {
 	var at instant
 	var counts, wait, run raw
 	if err := r.Scan(&at, &s.Service, &s.Kind, &s.Queue, &s.Build, &counts, &wait, &run); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	s.At = at.Time
-	return s, errors.Join(json.Unmarshal(counts, &s.Counts), json.Unmarshal(wait, &s.Wait), json.Unmarshal(run, &s.Run))
+	unreadable = errors.Join(json.Unmarshal(counts, &s.Counts), json.Unmarshal(wait, &s.Wait), json.Unmarshal(run, &s.Run))
+	if unreadable != nil {
+		s.Counts, s.Wait, s.Run, s.Unreadable = jobrt.StatCounts{}, jobrt.Histogram{}, jobrt.Histogram{}, 1
+	}
+	return s, unreadable, nil
 }
 
 // statBatch bounds the lines of one transaction of a fold.
 const statBatch = 5000
 
 // foldStats makes one line of several, until there is nothing more to fold. once does one transaction: it takes lines
-// away and stores their sums; it returns how many it has taken.
-func foldStats(once func(f jobrt.StatFold) (int, error)) error {
+// away and stores their sums.
+func foldStats(once func(f jobrt.StatFold) (statFolding, error)) (dropped jobrt.StatsDropped, err error) {
 	for _, f := range jobrt.StatFolds() {
 		for {
-			n, err := once(f)
+			step, err := once(f)
 			if err != nil {
-				return err
+				return dropped, err
 			}
-			if n < statBatch {
+			if dropped.Lines == 0 {
+				dropped.First = step.dropped.First
+			}
+			dropped.Lines += step.dropped.Lines
+			if step.taken < statBatch {
 				break
 			}
 		}
 	}
-	return nil
+	return dropped, nil
 }
 
-// foldSums are sums by everything, one line for each step of a fold.
-func foldSums(f jobrt.StatFold) jobrt.StatSums {
-	return jobrt.StatSums{By: jobrt.StatFields{Service: true, Kind: true, Queue: true, Build: true, Every: f.Every}}
+// statFolding is one transaction of a fold.
+type statFolding struct {
+	sums    jobrt.StatSums
+	taken   int // lines, those that are dropped among them
+	dropped jobrt.StatsDropped
+}
+
+// newFolding makes sums by everything, one line for each step of a fold.
+func newFolding(f jobrt.StatFold) statFolding {
+	by := jobrt.StatFields{Service: true, Kind: true, Queue: true, Build: true, Every: f.Every}
+	return statFolding{sums: jobrt.StatSums{By: by}}
+}
+
+// add takes a line that scanStat reads. One that does not decode stays out of the sums: it would be read again and again
+// until it is old, and every fold would fail of it.
+func (f *statFolding) add(r rows) error {
+	line, unreadable, err := scanStat(r)
+	if err != nil {
+		return err
+	}
+	f.taken++
+	if unreadable == nil {
+		f.sums.Add(line)
+		return nil
+	}
+	if f.dropped.Lines == 0 {
+		f.dropped.First = fmt.Errorf("kind %s, queue %s, build %s at %s: %w", line.Kind, line.Queue, line.Build, line.At.UTC().Format(time.RFC3339), unreadable)
+	}
+	f.dropped.Lines++
+	return nil
 }
