@@ -48,6 +48,9 @@ func (m *Memory) SetOverride(ctx context.Context, a jobrt.Actor, o jobrt.Overrid
 		Target: o.Target, Setting: o.Setting, Value: o.Value, By: a.Name, Reason: a.Reason, SetAt: now, Until: until,
 	}
 	if was, ok := m.overrides[key]; ok {
+		if o.OnlyNew && m.inForce(was) {
+			return fmt.Errorf("memory store: override %s of %s: %w", o.Setting, o.Target, jobrt.ErrOverridden)
+		}
 		if was.SetAt = now; was == next {
 			return nil
 		}

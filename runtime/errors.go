@@ -41,6 +41,8 @@ var (
 	// ErrOtherDatabase: the transaction that an enqueue, a Finish or an effect shall join is not one of the store's own
 	// database.
 	ErrOtherDatabase = errors.New("transaction is of another database")
+	// ErrOverridden: an override that shall be new is in force already. See Override.OnlyNew.
+	ErrOverridden = errors.New("an override is in force already")
 	// ErrNotStored: the handle is of a graph or batch that has not been stored, yet or at all.
 	ErrNotStored = errors.New("job is not stored")
 	// ErrCycle: jobs of one graph wait for each other, so none would ever run.

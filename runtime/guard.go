@@ -2,6 +2,7 @@ package jobrt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,7 +132,7 @@ func (g *guard) look(ctx context.Context) {
 		}
 	}
 	if tidy {
-		if err := g.tidy(ctx, overrides); err != nil {
+		if err := errors.Join(g.tidyOwn(ctx, overrides), g.tidy(ctx, overrides)); err != nil {
 			g.pool.log.Warn("release guard cannot look at its holds", "err", err)
 		}
 	}
@@ -163,6 +164,9 @@ func (g *guard) judge(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
+	if !goesOn {
+		g.lapse(kind)
+	}
 	g.mu.Lock()
 	told := g.warned[kind]
 	released := g.own[kind]
@@ -182,8 +186,11 @@ func (g *guard) judge(ctx context.Context, kind string) error {
 func (g *guard) hold(ctx context.Context, kind, reason string) error {
 	build := g.pool.config.Build
 	err := bounded(ctx, func(ctx context.Context) error {
-		return g.pool.store.SetOverride(ctx, Actor{Name: guardActor, Reason: storable(reason, maxActorReason)}, Override{Target: TargetKind(kind), Setting: SettingHold(build), Value: "true"})
+		return g.pool.store.SetOverride(ctx, Actor{Name: guardActor, Reason: storable(reason, maxActorReason)}, Override{Target: TargetKind(kind), Setting: SettingHold(build), Value: "true", OnlyNew: true})
 	})
+	if errors.Is(err, ErrOverridden) {
+		return nil // another process was first, or an operator wants the build left alone
+	}
 	if err != nil {
 		return err
 	}
@@ -235,6 +242,38 @@ func (g *guard) servedBy(ctx context.Context, kind string, builds []string) (boo
 func (g *guard) workers(ctx context.Context) (all []WorkerStatus, err error) {
 	err = bounded(ctx, func(ctx context.Context) (err error) { all, err = g.pool.store.Workers(ctx); return err })
 	return all, err
+}
+
+// tidyOwn lets the holds lapse that this build has had and that no older build is left for. They may have been ended by the
+// guard of another process, for just that reason: it is no operator's word.
+func (g *guard) tidyOwn(ctx context.Context, overrides []Override) error {
+	g.mu.Lock()
+	var over []string
+	for kind := range g.own {
+		if !slices.ContainsFunc(overrides, func(o Override) bool {
+			return o.Target == TargetKind(kind) && o.Setting == SettingHold(g.pool.config.Build)
+		}) {
+			over = append(over, kind)
+		}
+	}
+	g.mu.Unlock()
+	if len(over) == 0 {
+		return nil
+	}
+	older, err := g.older(ctx, g.pool.config.Build)
+	if err != nil {
+		return err
+	}
+	for _, kind := range over {
+		goesOn, err := g.servedBy(ctx, kind, older)
+		if err != nil {
+			return err
+		}
+		if !goesOn {
+			g.lapse(kind)
+		}
+	}
+	return nil
 }
 
 // tidy ends the guard's holds of builds that no worker has any more, and those of this build when no older one runs the
@@ -294,6 +333,13 @@ func (g *guard) seen(held map[string]bool) {
 	for kind := range held {
 		g.own[kind] = true
 	}
+}
+
+// lapse makes the guard take a hold that has ended for one that nobody has ended by hand.
+func (g *guard) lapse(kind string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.own, kind)
 }
 
 // forget makes the guard judge a kind anew.

@@ -193,6 +193,88 @@ func TestAHoldEndsWhenNoOlderBuildIsLeftOrAnOperatorEndsIt(t *testing.T) {
 	}
 }
 
+func TestAHoldThatAnotherProcessHasEndedIsNoOperatorsWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := jobtest.NewMemory()
+		var v1, again release
+		var v2 [2]release
+		v1.start(t, store, "v1", jobrt.GuardHold)
+		time.Sleep(time.Second) // bubble time
+		v1.steady(10)
+		for i := range v2 {
+			v2[i].broken.Store(true)
+			v2[i].start(t, store, "v2", jobrt.GuardHold)
+		}
+		v1.steady(10)
+		wantHold(t, store, v1.job.Kind, "hold:v2")
+		mustStop(t, v1.stop)
+		time.Sleep(time.Minute) // bubble time
+		wantHold(t, store, v1.job.Kind, "")
+		ended := 0
+		for i := range v2 {
+			if strings.Contains(v2[i].log.String(), "release guard ends its hold") {
+				ended++
+				mustStop(t, v2[i].stop)
+			}
+		}
+		if ended != 1 {
+			t.Fatalf("%d processes have ended the hold, want one that goes and one that stays", ended)
+		}
+		time.Sleep(time.Minute) // bubble time
+		again.start(t, store, "v1", jobrt.GuardHold)
+		again.steady(20)
+		wantHold(t, store, v1.job.Kind, "hold:v2")
+		mustStop(t, again.stop)
+		for i := range v2 {
+			if !strings.Contains(v2[i].log.String(), "release guard ends its hold") {
+				mustStop(t, v2[i].stop)
+			}
+		}
+	})
+}
+
+// lateStore lets an operator act just before the release guard does.
+type lateStore struct {
+	jobrt.Store
+	before func()
+}
+
+func (s lateStore) SetOverride(ctx context.Context, a jobrt.Actor, o jobrt.Override) error {
+	if a.Name == "release guard" {
+		s.before()
+	}
+	return s.Store.SetOverride(ctx, a, o)
+}
+
+func TestTheReleaseGuardLeavesAloneWhatAnOperatorHasJustSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := jobtest.NewMemory()
+		op, err := jobrt.NewOperator(store, ann)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v1, v2 release
+		late := 0
+		v1.start(t, store, "v1", jobrt.GuardHold)
+		time.Sleep(time.Second) // bubble time
+		v1.steady(10)
+		v2.broken.Store(true)
+		v2.start(t, lateStore{store, func() {
+			late++
+			if err := op.ReleaseBuild(t.Context(), v1.job.Kind, "v2"); err != nil {
+				t.Error(err)
+			}
+		}}, "v2", jobrt.GuardHold)
+		v1.steady(10)
+		wantHold(t, store, v1.job.Kind, "")
+		if strings.Contains(v2.log.String(), "it is held") || late != 1 {
+			t.Errorf("the guard has tried %d times, want once, and not said that it holds the build:\n%s", late, v2.log)
+		}
+		mustStop(t, v1.stop)
+		mustStop(t, v2.stop)
+	})
+}
+
 func TestRetriesOfAQueueBeyondItsBudgetWaitLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := jobtest.NewMemory()

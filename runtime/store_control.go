@@ -15,8 +15,8 @@ import (
 type ControlStore interface {
 	// SetOverride puts an override in force, in place of one of the same target and setting, with the actor as By and
 	// Reason. It refuses what [Override.Check] refuses, and an Until that has passed by the store's clock. ErrNotFound
-	// when its target is a worker that is not known. Setting what is set already changes nothing. It does not notify:
-	// see NotifyControl.
+	// when its target is a worker that is not known. Setting what is set already changes nothing. ErrOverridden when it is
+	// OnlyNew and one is in force: that may be what an earlier send has set. It does not notify: see NotifyControl.
 	SetOverride(ctx context.Context, a Actor, o Override) error
 
 	// ClearOverride ends an override. Where none is in force it changes nothing.
@@ -115,6 +115,9 @@ type Override struct {
 	// For, with SetOverride, sets Until to so long after the store's now: for callers whose clock may be wrong. The store
 	// returns it as zero.
 	For time.Duration `json:"-"`
+	// OnlyNew, with SetOverride, leaves alone one of the same target and setting that is in force, whatever its value: what
+	// a guard sets never takes the place of what an operator has just set.
+	OnlyNew bool `json:"-"`
 }
 
 // TargetAll is the target of overrides that are about everything.

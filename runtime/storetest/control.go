@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -245,6 +246,42 @@ var controlCases = []testCase{
 		wantLines(e.T, "audit", got, []string{"clear override bob ", "override ann the mailer is down"})
 		if d := string(entries[1].Detail); !strings.Contains(d, `"2"`) || !strings.Contains(d, "until") {
 			e.Errorf("detail: %s", d)
+		}
+	}},
+	{name: "an override that shall be new leaves alone what is in force", run: func(e *env) {
+		target, setting := jobrt.TargetKind(kind), jobrt.SettingHold("v2")
+		hold := jobrt.Override{Target: target, Setting: setting, Value: "true", OnlyNew: true}
+		refused := func() {
+			e.Helper()
+			if err := e.s.SetOverride(e.ctx, jobrt.Actor{Name: "guard"}, hold); !errors.Is(err, jobrt.ErrOverridden) || errors.Is(err, jobrt.ErrUncertain) {
+				e.Fatalf("over one in force: %v, want ErrOverridden", err)
+			}
+		}
+		e.override(e.s, ann, jobrt.Override{Target: target, Setting: setting, Value: "off", For: time.Hour})
+		refused()
+		e.wantOverrides(target + " hold:v2=off ann the mailer is down")
+		e.advance(2 * time.Hour) // nobody has deleted it
+		e.override(e.s, jobrt.Actor{Name: "guard", Reason: "v2 fails"}, hold)
+		refused()
+		e.wantOverrides(target + " hold:v2=true guard v2 fails")
+		e.clear(e.s, target, setting)
+		e.override(e.s, jobrt.Actor{Name: "guard"}, hold)
+		if entries, err := e.s.Audit(e.ctx, jobrt.AuditFilter{Target: target, Action: "override"}); err != nil || len(entries) != 3 {
+			e.Errorf("audit: %+v, %v; want what was changed", entries, err)
+		}
+		stores := []jobrt.Store{e.s, e.other()}
+		var set atomic.Int64
+		hold.Target = jobrt.TargetKind(kindB)
+		inParallel(e, 4, func(i int) error {
+			err := stores[i%2].SetOverride(e.ctx, jobrt.Actor{Name: string(rune('a' + i))}, hold)
+			if errors.Is(err, jobrt.ErrOverridden) {
+				return nil
+			}
+			set.Add(1)
+			return err
+		})
+		if set.Load() != 1 {
+			e.Errorf("%d of four at once have set it, want one", set.Load())
 		}
 	}},
 	{name: "of many who set the same override at once one has it, whole", run: func(e *env) {

@@ -10,13 +10,14 @@ import (
 
 // setOverrideSQL puts an override in force, and changes no row when it is in force as it is.
 //
-// In: target, setting, value, by, reason, until or NULL. It changes one row, or none.
+// In: target, setting, value, by, reason, until or NULL, whether one in force stays. It changes one row, or none.
 const setOverrideSQL = `
 INSERT INTO {overrides} AS o (target, setting, value, set_by, reason, set_at, until)
 VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, statement_timestamp(), $6::text::timestamptz)
 ON CONFLICT (target, setting) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, reason = excluded.reason,
 	set_at = excluded.set_at, until = excluded.until
-WHERE (o.value, o.set_by, o.reason, o.until) IS DISTINCT FROM (excluded.value, excluded.set_by, excluded.reason, excluded.until)`
+WHERE (o.value, o.set_by, o.reason, o.until) IS DISTINCT FROM (excluded.value, excluded.set_by, excluded.reason, excluded.until)
+	AND (NOT $7::boolean OR o.until <= statement_timestamp())`
 
 // setOverride implements overrideDialect. The row of the worker that it is about, if it is about one, is locked: it does
 // not go meanwhile.
@@ -40,7 +41,10 @@ func (p *postgres) setOverride(ctx context.Context, a jobrt.Actor, o jobrt.Overr
 				return jobrt.ErrNotFound
 			}
 		}
-		n, err := q.exec(ctx, p.n.sql(setOverrideSQL), o.Target, o.Setting, o.Value, a.Name, a.Reason, timeOrNull(until))
+		n, err := q.exec(ctx, p.n.sql(setOverrideSQL), o.Target, o.Setting, o.Value, a.Name, a.Reason, timeOrNull(until), o.OnlyNew)
+		if err == nil && n == 0 && o.OnlyNew {
+			err = jobrt.ErrOverridden
+		}
 		if err != nil || n == 0 {
 			return err
 		}

@@ -10,13 +10,14 @@ import (
 
 // sqliteSetOverride puts an override in force, and changes no row when it is in force as it is.
 //
-//	?1 target   ?2 setting   ?3 value   ?4 by   ?5 reason   ?6 now   ?7 until or NULL
+//	?1 target   ?2 setting   ?3 value   ?4 by   ?5 reason   ?6 now   ?7 until or NULL   ?8 whether one in force stays
 const sqliteSetOverride = `
 	INSERT INTO {overrides} AS o (target, setting, value, set_by, reason, set_at, until)
 	VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 	ON CONFLICT (target, setting) DO UPDATE SET value = excluded.value, set_by = excluded.set_by, reason = excluded.reason,
 		set_at = excluded.set_at, until = excluded.until
-	WHERE (o.value, o.set_by, o.reason) <> (excluded.value, excluded.set_by, excluded.reason) OR o.until IS NOT excluded.until`
+	WHERE ((o.value, o.set_by, o.reason) <> (excluded.value, excluded.set_by, excluded.reason) OR o.until IS NOT excluded.until)
+		AND (NOT ?8 OR o.until <= ?6)`
 
 // setOverride implements overrideDialect.
 func (d *sqliteDialect) setOverride(ctx context.Context, a jobrt.Actor, o jobrt.Override) error {
@@ -39,7 +40,10 @@ func (d *sqliteDialect) setOverride(ctx context.Context, a jobrt.Actor, o jobrt.
 		if !until.IsZero() {
 			end = until.UnixMicro()
 		}
-		n, err := q.exec(ctx, d.names.sql(sqliteSetOverride), o.Target, o.Setting, o.Value, a.Name, a.Reason, now, end)
+		n, err := q.exec(ctx, d.names.sql(sqliteSetOverride), o.Target, o.Setting, o.Value, a.Name, a.Reason, now, end, o.OnlyNew)
+		if err == nil && n == 0 && o.OnlyNew {
+			err = jobrt.ErrOverridden
+		}
 		if err != nil || n == 0 {
 			return err
 		}
