@@ -129,6 +129,14 @@ func (s *faultySession) TakeDuty(ctx context.Context, name string, every time.Du
 	return try(s.f, "duty", func() (bool, error) { return s.Session.TakeDuty(ctx, name, every) })
 }
 
+func (s *faultySession) Held(ctx context.Context, w jobrt.ID) ([]jobrt.Ref, error) {
+	return try(s.f, "held", func() ([]jobrt.Ref, error) { return s.Session.Held(ctx, w) })
+}
+
+func (s *faultySession) ClaimLimited(ctx context.Context, r jobrt.LimitedRequest) (jobrt.LimitedClaim, error) {
+	return try(s.f, "claim limited", func() (jobrt.LimitedClaim, error) { return s.Session.ClaimLimited(ctx, r) })
+}
+
 func (s *faultySession) Controls(ctx context.Context, w jobrt.ID) (jobrt.Controls, error) {
 	return try(s.f, "controls", func() (jobrt.Controls, error) { return s.Session.Controls(ctx, w) })
 }
