@@ -199,6 +199,8 @@ func TestAnEnqueueGoesToTheDatabaseOfItsQueue(t *testing.T) {
 func TestATransactionsJobOfAnotherDatabaseIsRelayedAfterItsCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRouted(t)
+		seen := make(chan struct{}) // the relay waits until the job was seen on its way
+		r.homeStore.taken = func(jobrt.OutboxParcel) { <-seen }
 		defer r.relay()()
 		tx := r.home.Begin()
 		ctx := jobrt.WithTx(r.ctx, tx)
@@ -219,6 +221,7 @@ func TestATransactionsJobOfAnotherDatabaseIsRelayedAfterItsCommit(t *testing.T) 
 		if info.State != jobrt.StateWaiting || info.Relaying == "" || info.Kind != "shop/mail.Send" || string(info.Args) != `{"invoice_id":7,"email":"a@example.com"}` {
 			t.Errorf("on its way: %+v", info)
 		}
+		close(seen)
 		synctest.Wait() // the commit wakes the relay
 		r.wantAt(r.home, here.ID())
 		r.wantAt(r.mail, there.ID())
