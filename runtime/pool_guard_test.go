@@ -204,8 +204,8 @@ func TestAHoldThatAnotherProcessHasEndedIsNoOperatorsWord(t *testing.T) {
 		for i := range v2 {
 			v2[i].broken.Store(true)
 			v2[i].start(t, store, "v2", jobrt.GuardHold)
+			v1.steady(10) // the two look at their holds at different times
 		}
-		v1.steady(10)
 		wantHold(t, store, v1.job.Kind, "hold:v2")
 		mustStop(t, v1.stop)
 		time.Sleep(time.Minute) // bubble time
