@@ -404,6 +404,7 @@ var operateCases = []testCase{
 			for _, j := range w.prefetch(10) {
 				e.mustFinish(fail(j.Ref, 0))
 			}
+			e.release(w) // what was put back while somebody had it locked waits for this
 			for _, id := range []jobrt.ID{id, dead} {
 				if info := e.job(id); info.State != jobrt.StateCancelled {
 					e.Errorf("job is %+v, want cancelled", info)

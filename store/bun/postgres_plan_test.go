@@ -211,5 +211,7 @@ func TestPlansStayBoundedInAYoungQueue(t *testing.T) {
 		settings := "SET LOCAL plan_cache_mode = " + plan
 		wantBoundedPlan(t, s, explained(t, s, settings, claimSQL, claimArgs(worker, []string{"mine"}, 500)...), 500)
 		wantBoundedPlan(t, s, explained(t, s, settings, hurrySQL, idArray(later)), 100)
+		wantBoundedPlan(t, s, explained(t, s, settings, rescheduleSQL, idArray(later), nil, 5), 100)
+		wantBoundedPlan(t, s, explained(t, s, settings, lockPlacesSQL, idArray(later)), 200)
 	}
 }

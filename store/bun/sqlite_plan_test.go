@@ -80,24 +80,40 @@ func fillJobs(tb testing.TB, s *Store, fill func(f *filler)) *Store {
 	defer conn.Close()
 	f := &filler{tb, s, conn}
 	f.exec("BEGIN IMMEDIATE")
-	up, err := migrationFiles.ReadFile("migrations/sqlite/0002_graph.up.sql")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	indexes := regexp.MustCompile(`CREATE INDEX ({index:jobs}_\w+) [^;]+;`).FindAllStringSubmatch(string(up), -1)
-	if len(indexes) != 7 {
-		tb.Fatalf("found %d indexes of jobs, want 7", len(indexes))
-	}
-	for _, index := range indexes {
-		f.exec("DROP INDEX " + index[1])
+	indexes := f.indexes()
+	for name := range indexes {
+		f.exec("DROP INDEX " + name)
 	}
 	fill(f)
-	for _, index := range indexes {
-		f.exec(index[0])
+	for _, text := range indexes {
+		f.exec(text)
 	}
 	f.exec("ANALYZE") // what it says must not tempt the planner either
 	f.exec("COMMIT")
 	return openSQLiteFile(tb, path)
+}
+
+// indexes returns the statements that make the indexes of jobs, by name.
+func (f *filler) indexes() map[string]string {
+	f.tb.Helper()
+	rows, err := f.conn.QueryContext(testContext(f.tb), `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL`,
+		f.s.names.table("jobs"))
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	defer rows.Close()
+	indexes := make(map[string]string)
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			f.tb.Fatal(err)
+		}
+		indexes[name] = text
+	}
+	if err := rows.Err(); err != nil || len(indexes) < 7 {
+		f.tb.Fatalf("found %d indexes of jobs: %v", len(indexes), err)
+	}
+	return indexes
 }
 
 func TestSQLiteClaimIsNotSlowedByFutureJobsAndForeignKinds(t *testing.T) {
